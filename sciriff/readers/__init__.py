@@ -1,0 +1,33 @@
+"""File formats: bytes -> rows -> records. One module per format, each with ``rows`` and ``parse``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from sciriff.errors import UsageError
+from sciriff.readers.records import Reader
+
+READERS = {
+    "bioc": "sciriff.readers.bioc",
+    "brat": "sciriff.readers.brat",
+    "chemprot": "sciriff.readers.chemprot",
+    "dygie": "sciriff.readers.dygie",
+    "json_lines": "sciriff.readers.json_lines",
+    "json_table": "sciriff.readers.json_table",
+    "pubmedqa": "sciriff.readers.pubmedqa",
+    "pubtator": "sciriff.readers.pubtator",
+    "squad": "sciriff.readers.squad",
+}
+"""Reader name (as in ``tasks/bindings.yaml``) -> module."""
+
+
+def load_reader(name: str) -> Reader:
+    """Import a reader by name.
+
+    Raises:
+        UsageError: if there is none of that name.
+    """
+    if name not in READERS:
+        raise UsageError(f"unknown reader {name!r}; known: {', '.join(READERS)}")
+    module = import_module(READERS[name])
+    return Reader(module.rows, module.parse)

@@ -1,0 +1,113 @@
+"""What readers yield: rows (cut, not interpreted) and records (typed)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from sciriff.sources.archives import ArchiveView
+
+
+class Row(NamedTuple):
+    """One record of a source split, cut out but not parsed. Picklable, so that worker processes can parse it.
+
+    Attributes:
+        index: place in the unshuffled source split, from 0; the ``_id`` of the task catalogue.
+        where: where it came from, for messages, e.g. ``train.json:12``.
+        raw: bytes or a tuple of plain values; only the reader that made it understands it.
+    """
+
+    index: int
+    where: str
+    raw: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSpec:
+    """Where one source split lies.
+
+    Attributes:
+        path: member path or pattern, see :class:`sciriff.sources.archives.ArchiveView`.
+        options: settings of the reader, named in the reader's docstring.
+    """
+
+    path: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A typed mention.
+
+    Attributes:
+        type: the corpus's own type name, e.g. ``GeneOrGeneProduct``.
+        text: the surface string of each fragment, in text order; more than one for a discontinuous mention.
+    """
+
+    type: str
+    text: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of an event: the surface fragments of the entity it points at, and its role."""
+
+    role: str
+    text: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event: its type, the surface fragments of its trigger, and its arguments in annotation order."""
+
+    type: str
+    trigger: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An annotated document (brat, PubTator, BioC, ChemProt).
+
+    Attributes:
+        id: the corpus's document id (PubMed id, file stem).
+        passages: texts in order, e.g. title and abstract.
+        entities: mentions in annotation order.
+        events: events in annotation order; empty for corpora without events.
+    """
+
+    id: str
+    passages: tuple[str, ...]
+    entities: tuple[Entity, ...]
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DygieDocument:
+    """A tokenised document in the DyGIE++ line format. All token indices count over the document; ends are inclusive.
+
+    Attributes:
+        id: ``doc_key``.
+        sentences: tokens of each sentence.
+        ner: ``(start, end, type)`` of each mention, in document order.
+        relations: ``(start_1, end_1, start_2, end_2, type)``, in document order.
+        clusters: coreference clusters, each a tuple of ``(start, end)``.
+    """
+
+    id: str
+    sentences: tuple[tuple[str, ...], ...]
+    ner: tuple[tuple[int, int, str], ...]
+    relations: tuple[tuple[int, int, int, int, str], ...]
+    clusters: tuple[tuple[tuple[int, int], ...], ...]
+
+
+Record = Document | DygieDocument | dict[str, Any]
+
+
+class Reader(NamedTuple):
+    """The two steps of one file format: ``rows`` cuts a split into rows, ``parse`` makes a record of one row."""
+
+    rows: Callable[[ArchiveView, SplitSpec], Iterator[Row]]
+    parse: Callable[[Row, SplitSpec], Record]

@@ -1,0 +1,216 @@
+"""The one door to artifacts: any fsspec URL, atomic writes, manifests.
+
+A reader of the store never sees half a file: local files are written beside their place and renamed, object stores make
+an object visible when its upload is complete. A folder is done when, and only when, its ``manifest.json`` names every file
+in it with the right hash (design rule 2).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+import orjson
+from fsspec.implementations.local import LocalFileSystem
+
+from sciriff.errors import StoreError
+from sciriff.hashing import stream_sha256
+
+MANIFEST = "manifest.json"
+SCHEMA_VERSION = 1
+"""Raised when the shape of artifacts changes, so that older ones are rebuilt."""
+
+_STAGING = ".staging"
+
+
+class Store:
+    """Artifacts under one root URL. All paths are relative, with forward slashes."""
+
+    def __init__(self, url: str) -> None:
+        """Open the root.
+
+        Args:
+            url: a local path or an fsspec URL such as ``s3://bucket/prefix`` or ``memory://run``.
+
+        Raises:
+            StoreError: if no file system can open the URL.
+        """
+        try:
+            filesystem, root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise StoreError(f"store {url!r} cannot be opened: {error}; give a path or an fsspec URL") from error
+        self.url = url
+        self._fs = filesystem
+        self._root = root.rstrip("/")
+        self.is_local = isinstance(filesystem, LocalFileSystem)
+
+    def path(self, relative: str) -> str:
+        """Full path or URL of an artifact, for messages and links."""
+        full = f"{self._root}/{relative}" if relative else self._root
+        return full if self.is_local else self._fs.unstrip_protocol(full)
+
+    def _full(self, relative: str) -> str:
+        if ".." in relative.split("/") or relative.startswith("/"):
+            raise StoreError(f"artifact path {relative!r} leaves the store")
+        return f"{self._root}/{relative}"
+
+    @contextmanager
+    def _named_errors(self, verb: str, relative: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(
+                f"cannot {verb} {self.path(relative)}: {error}; check that the store {self.url} exists, has room and "
+                "that you may write there"
+            ) from error
+
+    def check_writable(self) -> None:
+        """Write and delete a small probe, so that a build fails before it has worked for an hour.
+
+        Raises:
+            StoreError: if the store cannot be written.
+        """
+        probe = f"{_STAGING}/probe-{uuid.uuid4().hex}"
+        self.write_bytes(probe, b"")
+        self.delete(probe)
+        self.sweep_staging()
+
+    def open_read(self, relative: str) -> BinaryIO:
+        """Open an artifact for streaming.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            StoreError: if the store cannot be read.
+        """
+        with self._named_errors("read", relative):
+            return cast(BinaryIO, self._fs.open(self._full(relative), "rb"))
+
+    def read_bytes(self, relative: str) -> bytes:
+        """Read a whole artifact. Raises as :meth:`open_read`."""
+        with self.open_read(relative) as stream:
+            return stream.read()
+
+    def exists(self, relative: str) -> bool:
+        """Whether the artifact or folder exists."""
+        with self._named_errors("look up", relative):
+            return bool(self._fs.exists(self._full(relative)))
+
+    def files(self, folder: str) -> list[str]:
+        """Names of all files under a folder (recursive), relative to it, sorted; empty if there is no such folder."""
+        with self._named_errors("list", folder):
+            self._fs.invalidate_cache()
+            base = self._full(folder) if folder else self._root
+            prefix = self._fs._strip_protocol(base).rstrip("/") + "/"
+            with suppress(FileNotFoundError):
+                found = (path[len(prefix) :] for path in self._fs.find(base))
+                return sorted(name for name in found if not name.startswith(_STAGING))
+            return []
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the direct sub-folders that hold files, sorted."""
+        return sorted({name.split("/", 1)[0] for name in self.files(folder) if "/" in name})
+
+    def delete(self, relative: str) -> None:
+        """Delete one artifact; one that is already gone is fine."""
+        with self._named_errors("delete", relative), suppress(FileNotFoundError):
+            self._fs.rm_file(self._full(relative))
+
+    def write_bytes(self, relative: str, data: bytes) -> None:
+        """Write a small artifact atomically.
+
+        Raises:
+            StoreError: if it cannot be written; what was there before is then still there.
+        """
+        with self._named_errors("write", relative):
+            if self.is_local:
+                with self._staged(relative) as staged:
+                    staged.write_bytes(data)
+            else:
+                self._fs.pipe_file(self._full(relative), data)
+
+    def put(self, relative: str, local: Path) -> None:
+        """Copy a finished local file into the store atomically. Raises as :meth:`write_bytes`."""
+        with self._named_errors("write", relative):
+            if self.is_local:
+                with self._staged(relative) as staged:
+                    shutil.copyfile(local, staged)
+            else:
+                self._fs.put_file(str(local), self._full(relative))
+
+    @contextmanager
+    def _staged(self, relative: str) -> Iterator[Path]:
+        """Write to the store's own staging folder (same file system, so that the rename is atomic)."""
+        staging = Path(self._root) / _STAGING
+        staging.mkdir(parents=True, exist_ok=True)
+        staged = staging / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+        try:
+            yield staged
+            with staged.open("rb") as stream:
+                os.fsync(stream.fileno())
+            target = Path(self._full(relative))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
+
+    def sweep_staging(self) -> None:
+        """Remove what killed processes of this machine left in the staging folder, and the folder once it is empty."""
+        staging = Path(self._root) / _STAGING
+        if not self.is_local or not staging.is_dir():
+            return
+        here = socket.gethostname()
+        for leftover in staging.glob(f"{here}-*"):
+            pid = int(leftover.name.removeprefix(f"{here}-").split("-")[0])
+            if not _is_alive(pid):
+                leftover.unlink(missing_ok=True)
+        with suppress(OSError):
+            staging.rmdir()
+
+    def read_manifest(self, folder: str) -> dict[str, Any] | None:
+        """The manifest of a folder, or None if there is none or it is not valid JSON."""
+        try:
+            manifest = orjson.loads(self.read_bytes(f"{folder}/{MANIFEST}"))
+        except (FileNotFoundError, orjson.JSONDecodeError):
+            return None
+        return manifest if isinstance(manifest, dict) else None
+
+    def write_manifest(self, folder: str, manifest: dict[str, Any]) -> None:
+        """Write the manifest of a folder; the last act of publishing."""
+        data = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+        self.write_bytes(f"{folder}/{MANIFEST}", data)
+
+    def intact(self, folder: str, key: str) -> bool:
+        """Whether a folder is done for this key: a manifest with it, and every file in it with its hash."""
+        manifest = self.read_manifest(folder)
+        return manifest is not None and manifest.get("key") == key and not self.damaged(folder, manifest)
+
+    def damaged(self, folder: str, manifest: dict[str, Any]) -> list[str]:
+        """Names of the manifest's files that are missing or whose hash differs."""
+        bad = []
+        for name, entry in manifest.get("files", {}).items():
+            try:
+                with self.open_read(f"{folder}/{name}") as stream:
+                    if stream_sha256(stream) != entry["sha256"]:
+                        bad.append(name)
+            except FileNotFoundError:
+                bad.append(name)
+        return bad
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -38,8 +38,12 @@ class Settings(BaseSettings):
 
     store: str = Field("./artifacts", description="root of all artifacts: a path or any fsspec URL (s3://, memory://)")
     cache: Path = Field(default_factory=_default_cache, description="local folder for downloaded source files")
-    lock: Path = Field(Path("sources.lock"), description="what was fetched, by sha256; worth committing to your project")
-    mirror: str | None = Field(None, description="folder or fsspec URL with a mirror.json; looked up before the network")
+    lock: Path = Field(
+        Path("sources.lock"), description="what was fetched, by sha256; worth committing to your project"
+    )
+    mirror: str | None = Field(
+        None, description="folder or fsspec URL with a mirror.json; looked up before the network"
+    )
     offline: bool = Field(False, description="forbid the network")
     samples: Literal["auto", "never", "always"] = Field(
         "auto", description="bundled miniature sources: auto = when offline or the network is out of reach"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -147,11 +148,46 @@ class Store:
                 self._fs.put_file(str(local), self._full(relative))
 
     @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """Yield a local folder for unfinished work, removed at the end.
+
+        For a local store it lies on the store's own file system, so that :meth:`publish` is a rename.
+
+        Raises:
+            StoreError: if the folder cannot be made.
+        """
+        if self.is_local:
+            folder = Path(self._root) / _STAGING / _owned_name()
+            with self._named_errors("write", _STAGING):
+                folder.mkdir(parents=True)
+        else:
+            folder = Path(tempfile.mkdtemp(prefix="sciriff-"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                (Path(self._root) / _STAGING).rmdir()
+
+    def publish(self, relative: str, local: Path) -> None:
+        """Move a finished file out of a workspace into the store atomically. Raises as :meth:`write_bytes`."""
+        if not self.is_local:
+            self.put(relative, local)
+            local.unlink()
+            return
+        with self._named_errors("write", relative):
+            with local.open("rb") as stream:
+                os.fsync(stream.fileno())
+            target = Path(self._full(relative))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            local.replace(target)
+
+    @contextmanager
     def _staged(self, relative: str) -> Iterator[Path]:
         """Write to the store's own staging folder (same file system, so that the rename is atomic)."""
         staging = Path(self._root) / _STAGING
         staging.mkdir(parents=True, exist_ok=True)
-        staged = staging / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+        staged = staging / _owned_name()
         try:
             yield staged
             with staged.open("rb") as stream:
@@ -171,7 +207,7 @@ class Store:
         for leftover in staging.glob(f"{here}-*"):
             pid = int(leftover.name.removeprefix(f"{here}-").split("-")[0])
             if not _is_alive(pid):
-                leftover.unlink(missing_ok=True)
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         with suppress(OSError):
             staging.rmdir()
 
@@ -204,6 +240,11 @@ class Store:
             except FileNotFoundError:
                 bad.append(name)
         return bad
+
+
+def _owned_name() -> str:
+    """A fresh name that tells which process of which machine is at work on it."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,0 +1,42 @@
+"""The ``sciriff`` command, one module per verb.
+
+Only click is imported here; a verb's module, and with it the library, is imported when the verb is called, so that
+``sciriff --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from sciriff import __version__
+from sciriff.cli.lazy import LazyGroup
+
+VERBS = {
+    "fetch": "Get the source files without building.",
+    "build": "Build tasks from their sources, then combine them.",
+    "combine": "Combine built tasks into one dataset per window.",
+    "mix": "Make a training mixture.",
+    "evaluate": "Score models on the held-out tasks.",
+    "leaderboard": "Print the scores of all models.",
+    "tasks": "List the tasks and how they stand.",
+    "show": "Print rendered instances of a task.",
+    "sql": "Query the scores.",
+}
+
+_HELP = """Rebuild SciRIFF from primary sources, mix it for training and evaluate models on its held-out tasks.
+
+First steps: `sciriff build`, then `sciriff evaluate --model gold,lead`, then `sciriff leaderboard`."""
+
+_EPILOG = """Settings also come from the environment (SCIRIFF_STORE, SCIRIFF_MIRROR, SCIRIFF_OFFLINE, ...) and from .env.
+Exit status: 0 all done, 3 something waits for you (a manual download, a licence), 1 something failed, 2 a wrong command
+line, 130 interrupted. SCIRIFF_DEBUG=1 shows where an error comes from."""
+
+main = LazyGroup(
+    "sciriff",
+    package=__name__,
+    verbs=VERBS,
+    help=_HELP,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+main = click.version_option(__version__, prog_name="sciriff")(main)

@@ -13,6 +13,7 @@ READERS = {
     "chemprot": "sciriff.readers.chemprot",
     "dygie": "sciriff.readers.dygie",
     "json_lines": "sciriff.readers.json_lines",
+    "json_object": "sciriff.readers.json_object",
     "json_table": "sciriff.readers.json_table",
     "pubmedqa": "sciriff.readers.pubmedqa",
     "pubtator": "sciriff.readers.pubtator",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sciriff.errors import TaskFileError
+
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
 
@@ -19,7 +21,7 @@ class Row(NamedTuple):
         raw: bytes or a tuple of plain values; only the reader that made it understands it.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which no one needs of a row
     where: str
     raw: Any
 
@@ -35,6 +37,17 @@ class SplitSpec:
 
     path: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def check_options(self, reader: str, *known: str) -> None:
+        """Refuse an option that the reader does not have, so that a misspelt one is not ignored.
+
+        Raises:
+            TaskFileError: naming the reader, the option and the known ones.
+        """
+        for option in self.options:
+            if option not in known:
+                hint = f"it knows {', '.join(known)}" if known else "it has none"
+                raise TaskFileError(f"{self.path}: reader {reader!r} has no option {option!r}; {hint}")
 
 
 @dataclass(frozen=True, slots=True)

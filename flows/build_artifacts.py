@@ -1,0 +1,96 @@
+"""What a build shows in the UI: one table of all tasks and windows, one page of what to know, links to the outputs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from flows.runs import escaped, link_to
+
+if TYPE_CHECKING:
+    from sciriff.building.combine import CombineOutcome
+    from sciriff.building.outcome import TaskOutcome
+    from sciriff.store import Store
+
+_SPLITS = ("train", "validation", "test")
+
+
+def publish_build(store: Store, outcomes: Sequence[TaskOutcome], combined: CombineOutcome | None) -> None:
+    """Create the artifacts of a build. Call it inside its flow run."""
+    create_table_artifact(
+        build_table(outcomes), key="build-tasks", description="Rows, tokens and dropped records per task and window"
+    )
+    create_markdown_artifact(
+        build_page(store, outcomes, combined), key="build-summary", description="What was built, what was not, and why"
+    )
+    create_link_artifact(
+        link_to(store, "instructions"), link_text="task files", key="build-task-files", description="By window and task"
+    )
+    if combined is not None:
+        for window in combined.windows:
+            if window.state != "empty":
+                create_link_artifact(
+                    link_to(store, window.folder),
+                    link_text=f"combined dataset, window {window.window}",
+                    key=f"build-combined-{window.window}",
+                    description=", ".join(f"{count:,} {split}" for split, count in window.rows.items()),
+                )
+
+
+def build_table(outcomes: Sequence[TaskOutcome]) -> list[dict[str, Any]]:
+    """One line per task and window; a task without artifacts has one line that says why."""
+    lines: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        lines += [_line(outcome, window) for window in sorted(outcome.rows)] or [_line(outcome, None)]
+    return lines
+
+
+def _line(outcome: TaskOutcome, window: int | None) -> dict[str, Any]:
+    rows: Mapping[str, int] = outcome.rows[window] if window is not None else {}
+    return {
+        "task": outcome.task,
+        "window": window,
+        "state": outcome.state,
+        **{split: rows.get(split) for split in _SPLITS},
+        "tokens": outcome.tokens.get(window) if window is not None else None,
+        "dropped": ", ".join(f"{count:,} {reason}" for reason, count in sorted(outcome.dropped.items())),
+        "seconds": round(outcome.seconds, 1),
+        "cache": cache_remark(outcome),
+        "key": outcome.key[:12],
+    }
+
+
+def cache_remark(outcome: TaskOutcome) -> str:
+    """``hit``, or why the artifacts in the store would not do."""
+    if outcome.state == "cached":
+        return "hit"
+    return f"miss: {outcome.reason_to_build}" if outcome.reason_to_build else outcome.message or "miss"
+
+
+def build_page(store: Store, outcomes: Sequence[TaskOutcome], combined: CombineOutcome | None) -> str:
+    """The summary as Markdown: counts, what failed or waits and what to do, notes, where the outputs lie."""
+    states = Counter(outcome.state for outcome in outcomes)
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    parts = ["# Build", f"{len(outcomes)} tasks: {counts}."]
+    for title, state in (("Failed", "failed"), ("Waiting for you", "blocked")):
+        parts += _section(title, [(outcome.task, outcome.message) for outcome in outcomes if outcome.state == state])
+    parts += _section("Worth knowing", [(outcome.task, note) for outcome in outcomes for note in outcome.notes])
+    if combined is not None:
+        heading = "| window | train | validation | test | tasks | state |\n|---|---|---|---|---|---|"
+        lines = [
+            f"| {window.window} | {' | '.join(f'{window.rows.get(split, 0):,}' for split in _SPLITS)} "
+            f"| {len(window.tasks)} | {window.state} |"
+            for window in combined.windows
+        ]
+        parts += ["## Combined dataset", "\n".join([heading, *lines])]
+    parts += ["## Where it lies", f"`{store.path('instructions')}` and `{store.path('instructions_hf')}`"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, items: Sequence[tuple[str, str]]) -> list[str]:
+    if not items:
+        return []
+    return [f"## {title}", "\n".join(f"- **{name}**: {escaped(text)}" for name, text in items)]

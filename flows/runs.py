@@ -1,0 +1,82 @@
+"""What the flows have in common: run names, settings from parameters, links, retries of what can pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State, TaskRun
+    from prefect.tasks import Task
+
+    from sciriff.settings import Settings
+    from sciriff.store import Store
+
+_LONGEST_NAME = 120
+_PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
+
+
+def run_name() -> str:
+    """Name a flow run after its flow and its parameters, e.g. ``build-sciriff tasks=scierc_ner``."""
+    from prefect.runtime import flow_run
+
+    return name_of(flow_run.flow_name or "run", flow_run.parameters)
+
+
+def name_of(flow: str, parameters: Mapping[str, Any]) -> str:
+    """The run name for these parameters; unset ones are left out, long names are cut."""
+    chosen = [f"{name}={_plain(value)}" for name, value in parameters.items() if value not in (None, False)]
+    name = " ".join([flow, *chosen])
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3] + "..."
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def settings_with(**parameters: Any) -> Settings:
+    """The settings of the worker's environment, with the flow parameters that were given on top.
+
+    Raises:
+        pydantic.ValidationError: if a value is impossible.
+    """
+    from sciriff.settings import Settings
+
+    return Settings(**{name: value for name, value in parameters.items() if value is not None})
+
+
+def link_to(store: Store, relative: str) -> str:
+    """URL of an artifact, also for a local store."""
+    path = store.path(relative)
+    return Path(path).resolve().as_uri() if store.is_local else path
+
+
+def can_pass(error: BaseException | None) -> bool:
+    """Whether an error may go away by itself: the network, a server that is busy or down.
+
+    Looks through the causes, since the library wraps what went wrong in an error that says what to do. A wrong hash, a
+    missing file or a refused licence stays what it is however often one asks.
+    """
+    import httpx
+
+    from sciriff.sources.http import UnreachableError
+
+    while error is not None:
+        if isinstance(error, httpx.HTTPStatusError):
+            return error.response.status_code in _PASSING_STATUS
+        if isinstance(error, UnreachableError | httpx.TransportError | ConnectionError | TimeoutError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def retry_if_it_can_pass(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's
+    """``retry_condition_fn`` of tasks that use the network."""
+    result = state.result(raise_on_failure=False)
+    return isinstance(result, BaseException) and can_pass(result)
+
+
+def escaped(text: str) -> str:
+    """Text for one line of a Markdown artifact: what looks like HTML or a table is shown, not obeyed."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")

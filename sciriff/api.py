@@ -1,0 +1,225 @@
+"""The verbs, as functions. The command line and the Prefect flows are thin layers over these.
+
+Every argument that is left out takes its value from the settings (``SCIRIFF_*`` variables, ``.env``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sciriff.building.options import DEFAULT_CAP, DEFAULT_SEED, DEFAULT_WINDOWS, BuildOptions
+from sciriff.building.progress import Progress, Silent, Transfers
+from sciriff.errors import SciriffError
+from sciriff.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from sciriff.building.build import BuildReport
+    from sciriff.building.combine import CombineOutcome
+    from sciriff.mixture import MixtureOutcome
+    from sciriff.results.evaluate import EvaluationReport
+    from sciriff.sources.fetch import AcquiredSource
+
+MIXTURE_SEED = 76
+TULU = "tulu_v2_sft_mixture"
+
+
+def fetch(
+    tasks: Sequence[str] | None = None,
+    *,
+    templates_dir: Path | None = None,
+    update_lock: bool = False,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> dict[str, AcquiredSource | SciriffError]:
+    """Get the source files of tasks (default: all) onto local disk without building.
+
+    Args:
+        tasks: task names; None for all.
+        templates_dir: folder of task files in place of the bundled ones.
+        update_lock: accept files that differ from ``sources.lock``.
+        settings: default: from the environment.
+        progress: where progress goes; default: nowhere.
+
+    Returns:
+        Source id -> the acquired source, or the error that kept it away.
+
+    Raises:
+        UsageError: if a task name is unknown.
+    """
+    from sciriff.building.build import fetch_sources
+
+    settings = _settings(settings, templates_dir=templates_dir)
+    return fetch_sources(tasks, settings, progress or Silent(), update_lock=update_lock)
+
+
+def build(
+    tasks: Sequence[str] | None = None,
+    *,
+    windows: Sequence[int] = DEFAULT_WINDOWS,
+    n_instances: int | None = DEFAULT_CAP,
+    templates_dir: Path | None = None,
+    template_ids: Sequence[int] = (0,),
+    seed: int = DEFAULT_SEED,
+    fidelity: Literal["corrected", "original"] = "corrected",
+    tokenizer: str | None = None,
+    workers: int | None = None,
+    store: str | None = None,
+    force: bool = False,
+    update_lock: bool = False,
+    combining: bool = True,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Build tasks in all windows and combine them.
+
+    Tasks whose artifacts are there, intact and of the same inputs, parameters, templates and code are left alone.
+
+    Args:
+        tasks: task names; None for all.
+        windows: context windows in tokens.
+        n_instances: most instances kept per source split and window; None for all.
+        templates_dir: folder of task files in place of the bundled ones.
+        template_ids: templates to apply to each record.
+        seed: global seed.
+        fidelity: ``corrected`` writes plain UTF-8 JSON answers, ``original`` those of the original SciRIFF.
+        tokenizer: Hub name, folder or ``tokenizer.json``.
+        workers: worker processes.
+        store: root of the artifacts, a path or fsspec URL.
+        force: build what is there too.
+        update_lock: accept source files that differ from ``sources.lock``.
+        combining: whether to write the combined dataset at the end.
+        settings: default: from the environment.
+        progress: where progress goes; default: nowhere.
+
+    Returns:
+        The outcome of every task; ``report.exit_code`` sums them up. A task that fails does not raise.
+
+    Raises:
+        UsageError: if a task name or an option is wrong.
+        StoreError: if the store cannot be written.
+    """
+    from sciriff.building.build import build_tasks
+
+    options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity)
+    settings = _settings(settings, templates_dir=templates_dir, tokenizer=tokenizer, workers=workers, store=store)
+    return build_tasks(
+        tasks,
+        options,
+        settings,
+        progress or Silent(),
+        force=force,
+        update_lock=update_lock,
+        combining=combining,
+    )
+
+
+def combine(
+    *, windows: Sequence[int] = DEFAULT_WINDOWS, store: str | None = None, settings: Settings | None = None
+) -> CombineOutcome:
+    """Combine all built tasks of a store into one dataset per window.
+
+    Raises:
+        StoreError: if the store cannot be read or written.
+    """
+    from sciriff.building.build import combine_built
+    from sciriff.store import Store
+
+    options = BuildOptions.checked(windows)
+    return combine_built(Store(_settings(settings, store=store).store), options.windows)
+
+
+def mix(
+    *,
+    instances_per_task: int | None,
+    tulu: Literal["match", "all", "none"],
+    include_eval_tasks: bool = False,
+    window: int = 4096,
+    seed: int = MIXTURE_SEED,
+    store: str | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> MixtureOutcome:
+    """Make a training mixture of built tasks and the Tulu v2 mixture.
+
+    Args:
+        instances_per_task: training instances taken of each task; None for all, 0 for none.
+        tulu: ``match`` takes as many Tulu entries as science instances, ``all`` takes all, ``none`` none.
+        include_eval_tasks: whether the nine evaluation tasks may be trained on.
+        window: context window whose instances are taken.
+        seed: seed of the keyed order.
+        store: root of the artifacts.
+        settings: default: from the environment.
+        progress: where progress goes; default: nowhere.
+
+    Raises:
+        SciriffError: if nothing is built, or the Tulu mixture cannot be had.
+    """
+    from sciriff.mixture import create_mixture
+    from sciriff.sources import catalogue
+    from sciriff.sources.fetch import acquire
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    files: list[Path] | None = None
+    if tulu != "none":
+        acquired = acquire(catalogue.source(TULU), settings, progress=Transfers(progress or Silent()))
+        files = [acquired.files[key].path for key in sorted(acquired.files)]
+    return create_mixture(
+        Store(settings.store),
+        instances_per_task=instances_per_task,
+        tulu=tulu,
+        include_eval_tasks=include_eval_tasks,
+        window=window,
+        seed=seed,
+        tulu_files=files,
+    )
+
+
+def evaluate(
+    models: Sequence[str],
+    *,
+    tasks: Sequence[str] | None = None,
+    window: int = 4096,
+    split: str = "validation",
+    limit: int | None = None,
+    store: str | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> EvaluationReport:
+    """Predict with models over built evaluation tasks, score the replies and index the results.
+
+    Args:
+        models: model names.
+        tasks: evaluation tasks; None for all that are built.
+        window: context window whose instances are used.
+        split: split whose instances are used.
+        limit: at most so many instances per task, a keyed sample that is the same for every model; None for all.
+        store: root of the artifacts.
+        settings: default: from the environment.
+        progress: where progress goes; default: nowhere.
+
+    Raises:
+        UsageError: if a model or task is unknown.
+    """
+    from sciriff.results.evaluate import evaluate as evaluate_models
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return evaluate_models(
+        models,
+        store=Store(settings.store),
+        tasks=tasks,
+        window=window,
+        split=split,
+        limit=limit,
+        settings=settings,
+        progress=progress or Silent(),
+    )
+
+
+def _settings(settings: Settings | None, **given: Any) -> Settings:
+    """The settings with what the caller gave on top."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return (settings or load_settings()).model_copy(update=chosen)

@@ -1,0 +1,70 @@
+"""The rows of one source split, read as often as sampling needs them.
+
+Sampling must know how many rows there are before it can rank them, so a split is read once to count. What fits into a small
+buffer is kept from that pass; a larger split is read again, which costs little beside rendering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from sciriff.readers.records import Reader, Row, SplitSpec
+from sciriff.sources.archives import ArchiveView
+
+_BUFFER_BYTES = 48 << 20
+_BATCH_BYTES = 1 << 20
+_BATCH_ROWS = 64
+
+
+class SplitRows:
+    """Rows of one source split.
+
+    Attributes:
+        size: number of rows.
+    """
+
+    def __init__(self, reader: Reader, view: ArchiveView, spec: SplitSpec) -> None:
+        """Count the rows, keeping them if they are few.
+
+        Raises:
+            SourceError: if the source cannot be read.
+        """
+        self._reader, self._view, self._spec = reader, view, spec
+        self._buffer: list[Row] | None = []
+        self.size = 0
+        held = 0
+        for row in reader.rows(view, spec):
+            self.size += 1
+            if self._buffer is not None:
+                held += raw_bytes(row)
+                self._buffer.append(row)
+                if held > _BUFFER_BYTES:
+                    self._buffer = None
+
+    def pick(self, indices: Collection[int]) -> Iterator[Row]:
+        """Yield the rows with these indices, in source order."""
+        wanted = frozenset(indices)
+        rows = self._reader.rows(self._view, self._spec) if self._buffer is None else iter(self._buffer)
+        return (row for row in rows if row.index in wanted)
+
+
+def raw_bytes(row: Row) -> int:
+    """Size of what a row carries, roughly, in bytes."""
+    raw = row.raw
+    if isinstance(raw, bytes | str):
+        return len(raw)
+    return sum(len(part) for part in raw if isinstance(part, bytes | str)) if isinstance(raw, tuple | list) else 1024
+
+
+def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Group rows into batches that are worth handing to a worker and small enough to share out evenly."""
+    batch: list[Row] = []
+    held = 0
+    for row in rows:
+        batch.append(row)
+        held += raw_bytes(row)
+        if held >= _BATCH_BYTES or len(batch) >= _BATCH_ROWS:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch

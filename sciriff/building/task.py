@@ -1,0 +1,248 @@
+"""Building one task: sample, render, split, write, validate, publish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sciriff.building.assembly import Assembly, assemble, merge_counts, write_splits
+from sciriff.building.instances import Batch, Recipe, make_instances
+from sciriff.building.options import BuildOptions
+from sciriff.building.outcome import TaskOutcome, outcome_of_manifests
+from sciriff.building.plan import TaskPlan
+from sciriff.building.pool import WorkerPool
+from sciriff.building.progress import Progress
+from sciriff.building.rows import SplitRows, batches
+from sciriff.building.sampling import Selection, SplitSample
+from sciriff.building.tokens import TokenizerFile
+from sciriff.building.validate import Validator
+from sciriff.errors import SourceError, ValidationFailedError
+from sciriff.hashing import keyed_rank
+from sciriff.readers import load_reader
+from sciriff.readers.records import Row
+from sciriff.sources.archives import MissingMemberError
+from sciriff.sources.fetch import AcquiredSource
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
+
+_NAMED_RECORDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all tasks of a build share.
+
+    Attributes:
+        store: where artifacts go.
+        options: the build's parameters.
+        tokenizer: what tokens are counted with.
+        pool: worker processes.
+        validator: checks a task's facts against its expectation suite.
+        progress: where progress goes.
+        force: build even what is there and intact.
+    """
+
+    store: Store
+    options: BuildOptions
+    tokenizer: TokenizerFile
+    pool: WorkerPool
+    validator: Validator
+    progress: Progress
+    force: bool = False
+
+
+def folder(window: int, task: str) -> str:
+    """Where the files of a task lie in the store, for one window."""
+    return f"instructions/{window}/{task}"
+
+
+def build_task(plan: TaskPlan, source: AcquiredSource, shop: Workshop) -> TaskOutcome:
+    """Build one task in all windows, unless intact artifacts of the same key are there.
+
+    Raises:
+        SciriffError: if the task cannot be built; nothing of it was published then, and what was there before still is.
+    """
+    started = time.monotonic()
+    recipe = plan.recipe(source, shop.tokenizer, shop.options)
+    reason = "forced" if shop.force else why_build(shop.store, recipe)
+    if not reason:
+        manifests = {window: shop.store.read_manifest(folder(window, recipe.task)) or {} for window in recipe.windows}
+        return outcome_of_manifests(recipe.task, "cached", manifests, time.monotonic() - started)
+    _refuse_lesser_source(plan, source, shop)
+    with shop.store.workspace() as workspace:
+        sampled = _sample_splits(plan, recipe, source, shop, workspace)
+        assembly = assemble(recipe.task, recipe.seed, sampled.selections, standardise=plan.task_file.standardize_splits)
+        files = {
+            window: write_splits(placed, workspace, workspace / str(window))
+            for window, placed in assembly.windows.items()
+        }
+        result = shop.validator.validate(recipe.task, plan.suite, assembly.windows)
+        if not result.success:
+            raise ValidationFailedError(f"{recipe.task}: does not meet its expectations; " + "; ".join(result.failures))
+        manifests = _manifests(plan, recipe, source, shop, sampled, assembly, files)
+        _publish(shop.store, recipe.task, manifests, workspace)
+    return outcome_of_manifests(recipe.task, "built", manifests, time.monotonic() - started, reason)
+
+
+def why_build(store: Store, recipe: Recipe) -> str:
+    """Why the artifacts in the store will not do; empty if they will."""
+    for window in recipe.windows:
+        where = folder(window, recipe.task)
+        manifest = store.read_manifest(where)
+        if manifest is None:
+            return "no artifacts" if not store.files(where) else "unfinished artifacts"
+        if manifest.get("key") != recipe.key:
+            return "inputs, parameters, templates or code changed"
+        if damaged := store.damaged(where, manifest):
+            return f"damaged artifacts: {', '.join(damaged)} at window {window}"
+    return ""
+
+
+def _refuse_lesser_source(plan: TaskPlan, source: AcquiredSource, shop: Workshop) -> None:
+    """Do not let the bundled samples replace what was built from real data."""
+    if shop.force or not _is_sample(source):
+        return
+    for window in shop.options.windows:
+        manifest = shop.store.read_manifest(folder(window, plan.name))
+        if manifest is not None and not manifest["inputs"]["sample"]:
+            raise SourceError(
+                f"{plan.name}: its source is out of reach, and the artifacts in {shop.store.url} were built from real "
+                "data; they are kept. Check the network, set SCIRIFF_MIRROR, or use --force to replace them with "
+                "the bundled samples"
+            )
+
+
+def _is_sample(source: AcquiredSource) -> bool:
+    return any(file.origin == "sample" for file in source.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    selections: Mapping[int, Mapping[str, Selection]]
+    sizes: Mapping[str, int]
+    malformed: Mapping[str, list[str]]
+    notes: tuple[str, ...]
+
+
+def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop: Workshop, workspace: Path) -> _Sampled:
+    """Examine the rows of every source split until all windows are full or no row is left."""
+    view = source.view()
+    reader = load_reader(recipe.reader)
+    samples: dict[str, SplitSample] = {}
+    notes: list[str] = []
+    files = {key: source.files[key] for key in plan.files() if key in source.files}
+    for split, spec in recipe.splits.items():
+        if (key := spec.path.split("!", 1)[0]) in source.missing:
+            notes.append(f"source split {split} missing: {source.source.files[key].url} is not available")
+            continue
+        try:
+            rows = SplitRows(reader, view, spec)
+        except MissingMemberError:
+            if not source.partial:
+                raise
+            notes.append(f"source split {split} missing: the partial source has no {spec.path}")
+            continue
+        rank = keyed_rank(recipe.seed, recipe.task, split, "sample")
+        sample = SplitSample(rows.size, rank, recipe.windows, shop.options.n_instances)
+        with shop.progress.stage(f"{recipe.task} {split}", rows.size) as stage:
+            while indices := sample.next_round():
+                work = partial(_work, recipe, split, sample.asked, workspace)
+                for batch, size in shop.pool.map_unordered(work, batches(rows.pick(indices))):
+                    sample.add(batch)
+                    stage.advance(size)
+        if sample.size:
+            samples[split] = sample
+        else:
+            notes.append(f"source split {split} holds no records")
+    if not samples:
+        raise SourceError(f"{recipe.task}: its source holds no records; " + "; ".join(notes))
+    notes += [f"{file.url}: {file.note or file.origin}" for file in files.values() if file.partial]
+    return _Sampled(
+        selections={
+            window: {split: sample.select(window) for split, sample in samples.items()} for window in recipe.windows
+        },
+        sizes={split: sample.size for split, sample in samples.items()},
+        malformed={split: sample.malformed for split, sample in samples.items() if sample.malformed},
+        notes=tuple(notes),
+    )
+
+
+def _work(recipe: Recipe, split: str, windows: tuple[int, ...], workspace: Path, rows: list[Row]) -> tuple[Batch, int]:
+    return make_instances(recipe, split, rows, windows, workspace), len(rows)
+
+
+def _manifests(
+    plan: TaskPlan,
+    recipe: Recipe,
+    source: AcquiredSource,
+    shop: Workshop,
+    sampled: _Sampled,
+    assembly: Assembly,
+    files: Mapping[int, Mapping[str, Any]],
+) -> dict[int, dict[str, Any]]:
+    """The manifest of each window. Holds no time, host or path: equal builds give equal manifests."""
+    malformed = merge_counts([{split: len(messages)} for split, messages in sampled.malformed.items()])
+    notes = [*sampled.notes, *assembly.notes]
+    notes += [
+        f"{count} malformed records in {split}, first: {sampled.malformed[split][0]}"
+        for split, count in malformed.items()
+    ]
+    notes += [
+        f"{count} texts of {pair.split('/')[1]} also stand in {pair.split('/')[0]}"
+        for pair, count in assembly.shared.items()
+    ]
+    common = {
+        "schema": SCHEMA_VERSION,
+        "kind": "task",
+        "task": recipe.task,
+        "key": recipe.key,
+        "inputs": {
+            "source": source.source.id,
+            "files": {
+                key: {
+                    "url": file.url,
+                    "sha256": file.sha256,
+                    "bytes": file.bytes,
+                    "origin": file.origin,
+                    "note": file.note,
+                }
+                for key, file in source.files.items()
+                if key in plan.files()
+            },
+            "missing": [source.source.files[key].url for key in source.missing if key in plan.files()],
+            "partial": source.partial,
+            "sample": _is_sample(source),
+            "licence": source.source.licence.id,
+        },
+        "parameters": shop.options.describe(),
+        "tokenizer": {"name": shop.tokenizer.name, "sha256": shop.tokenizer.sha256},
+        "code": plan.code(),
+        "source_rows": dict(sampled.sizes),
+        "malformed": {split: messages[:_NAMED_RECORDS] for split, messages in sampled.malformed.items()},
+        "malformed_records": malformed,
+        "shared_texts": dict(assembly.shared),
+        "notes": notes,
+    }
+    return {
+        window: {
+            **common,
+            "window": window,
+            "dropped": {split: dict(selection.dropped) for split, selection in sampled.selections[window].items()},
+            "tokens": sum(instance.tokens for placed in assembly.windows[window].values() for instance in placed),
+            "files": files[window],
+        }
+        for window in recipe.windows
+    }
+
+
+def _publish(store: Store, task: str, manifests: Mapping[int, dict[str, Any]], workspace: Path) -> None:
+    """Put the finished files into the store: the old manifest goes first and the new one comes last."""
+    for window, manifest in manifests.items():
+        where = folder(window, task)
+        store.delete(f"{where}/{MANIFEST}")
+        for name in manifest["files"]:
+            store.publish(f"{where}/{name}", workspace / str(window) / name)
+        store.write_manifest(where, manifest)

@@ -1,0 +1,145 @@
+"""``sciriff build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sciriff.cli.parameters import (
+    NUMBERS,
+    CountOrAll,
+    count_or_none,
+    settings_with,
+    source_options,
+    store_option,
+    tasks_option,
+    templates_option,
+    windows_option,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command()
+@tasks_option
+@windows_option
+@click.option(
+    "--n-instances",
+    type=CountOrAll(),
+    default=2500,
+    show_default=True,
+    help="Most instances per source split; 'all': no cap.",
+)
+@templates_option
+@click.option("--template-ids", type=NUMBERS, default="0", show_default=True, help="Templates to apply to each record.")
+@click.option("--seed", type=int, default=None, help="Seed of every random choice (default: the project's).")
+@click.option("--tokenizer", metavar="NAME_OR_FILE", help="Hub repository or tokenizer.json to count tokens with.")
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes (default: all cores).")
+@store_option
+@click.option("--force", is_flag=True, help="Build again what is already done.")
+@source_options
+def build_command(
+    tasks: tuple[str, ...] | None,
+    windows: tuple[int, ...],
+    n_instances: int,
+    templates_dir: Path | None,
+    template_ids: tuple[int, ...],
+    seed: int | None,
+    tokenizer: str | None,
+    workers: int | None,
+    store: str | None,
+    force: bool,
+    update_lock: bool,
+    offline: bool | None,
+    mirror: str | None,
+) -> int:
+    """Build tasks from their source files, then combine them.
+
+    Gets the sources it lacks, then samples, renders, counts, splits, validates and publishes each task for every window.
+    What is already built from the same inputs is left as it is. Prints a table of the tasks and where they lie.
+    """
+    from sciriff import api
+    from sciriff.cli.progress import terminal_progress
+
+    settings = settings_with(
+        store=store, templates_dir=templates_dir, tokenizer=tokenizer, workers=workers, offline=offline, mirror=mirror
+    )
+    report = api.build(
+        tasks,
+        windows=windows,
+        n_instances=count_or_none(n_instances),
+        template_ids=template_ids,
+        force=force,
+        update_lock=update_lock,
+        settings=settings,
+        progress=terminal_progress(),
+        **({} if seed is None else {"seed": seed}),
+    )
+    click.echo(build_text(report))
+    return int(report.exit_code)
+
+
+_STATES = {"built": "built", "cached": "already done", "blocked": "BLOCKED", "failed": "FAILED"}
+
+
+def build_text(report: BuildReport) -> str:
+    """Return the table of tasks, what a user should know of them, where everything lies and what to do next."""
+    parts = [_task_table(report)]
+    parts += [f"note: {outcome.task}: {note}" for outcome in report.outcomes for note in outcome.notes]
+    parts += [f"{_STATES[o.state]}: {o.task}: {o.message}" for o in report.outcomes if not o.done]
+    parts += ["", _summary(report)]
+    return "\n".join(parts)
+
+
+def _task_table(report: BuildReport) -> str:
+    from sciriff.cli.tables import split_counts, table
+
+    windows = sorted({window for outcome in report.outcomes for window in outcome.rows})
+    rows = [
+        (
+            outcome.task,
+            _STATES[outcome.state],
+            *(split_counts(outcome.rows[window]) if window in outcome.rows else "-" for window in windows),
+            outcome.seconds,
+            _dropped(outcome),
+        )
+        for outcome in report.outcomes
+    ]
+    return table(("task", "state", *map(str, windows), "seconds", "dropped at the largest window"), rows)
+
+
+def _dropped(outcome: TaskOutcome) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in outcome.dropped.items() if count)
+
+
+def _summary(report: BuildReport) -> str:
+    from collections import Counter
+
+    from sciriff.cli.tables import split_counts
+
+    states = Counter(outcome.state for outcome in report.outcomes)
+    counted = ", ".join(f"{states[state]} {_STATES[state].lower()}" for state in _STATES if states[state])
+    lines = [
+        f"{len(report.outcomes)} tasks in {report.seconds:,.1f} s: {counted} (columns: train/validation/test rows)",
+        f"tokenizer    {report.tokenizer}",
+    ]
+    combined = report.combined.windows if report.combined else ()
+    for window in combined:
+        lines.append(
+            f"combined     {window.folder}: {split_counts(window.rows)} rows of {len(window.tasks)} tasks"
+            + (" (already done)" if window.state == "cached" else "")
+        )
+        lines += [f"left out     {window.folder}: {task}: {reason}" for task, reason in window.skipped.items()]
+    lines.append(f"artifacts    {report.store_path}")
+    if any(outcome.done for outcome in report.outcomes):
+        lines.append(
+            "next         sciriff mix --instances-per-task 1000 --tulu none | sciriff evaluate --model gold,lead"
+        )
+    if states["failed"] or states["blocked"]:
+        lines.append(
+            "next         put right what the messages above name; the same command then builds only what is missing"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""A click group that imports a verb's module when the verb is called, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from sciriff.errors import SciriffError
+
+INTERRUPTED = 130
+"""Exit status of a process stopped by Ctrl-C, as shells give it (128 + SIGINT)."""
+
+
+class LazyGroup(click.Group):
+    """A group whose verb ``x`` is the click command ``x_command`` of the module ``<package>.x``."""
+
+    def __init__(self, name: str, *, package: str, verbs: Mapping[str, str], **attributes: Any) -> None:
+        super().__init__(name, **attributes)
+        self._package = package
+        self._verbs = dict(verbs)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which a new user meets them."""
+        del ctx
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module."""
+        del ctx
+        if cmd_name not in self._verbs:
+            return None
+        command = getattr(import_module(f"{self._package}.{cmd_name}"), f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest verbs when there is none of that name."""
+        if args and args[0] not in self._verbs and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self._verbs)
+            hint = f" Did you mean {' or '.join(near)}?" if near else f" There are: {', '.join(self._verbs)}."
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of verbs without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._verbs.items()))
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run the command line and exit: the errors a user can meet become one message on standard error."""
+        try:
+            status = super().main(*args, **(kwargs | {"standalone_mode": False}))
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.Abort:
+            click.echo("stopped; what is finished is kept: the same command goes on from there", err=True)
+            sys.exit(INTERRUPTED)
+        except SciriffError as error:
+            if os.environ.get("SCIRIFF_DEBUG"):
+                traceback.print_exc()
+            click.echo(f"error: {error}", err=True)
+            sys.exit(int(error.exit_code))
+        sys.exit(int(status or 0))

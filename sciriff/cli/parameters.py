@@ -1,0 +1,112 @@
+"""Option types and options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sciriff.errors import UsageError
+
+if TYPE_CHECKING:
+    from sciriff.settings import Settings
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+
+class CommaList(click.ParamType[tuple[Any, ...]]):
+    """A list typed as ``a,b,c``; empty parts are skipped, repeats are dropped."""
+
+    def __init__(self, item: Callable[[str], Any], name: str) -> None:
+        self._item = item
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Cut at commas and convert each part."""
+        if not isinstance(value, str):
+            return tuple(value)
+        try:
+            parts = dict.fromkeys(self._item(part.strip()) for part in value.split(",") if part.strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 4096,8192.", param, ctx)
+        if not parts:
+            self.fail("the list is empty.", param, ctx)
+        return tuple(parts)
+
+
+class CountOrAll(click.ParamType[int]):
+    """A whole number from 0, or ``all``, which becomes -1 (click takes None for "not given")."""
+
+    name = "N|all"
+    all = -1
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the number."""
+        if value in ("all", self.all):
+            return self.all
+        try:
+            count = int(value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is neither a whole number nor 'all'.", param, ctx)
+        if count < 0:
+            self.fail(f"{value} is below 0.", param, ctx)
+        return count
+
+
+def count_or_none(value: int) -> int | None:
+    """Return a :class:`CountOrAll` value as the library takes it: None for all."""
+    return None if value == CountOrAll.all else value
+
+
+NAMES = CommaList(str, "a,b,...")
+NUMBERS = CommaList(int, "N,N,...")
+
+tasks_option = click.option("--tasks", type=NAMES, help="Only these tasks (default: all).")
+windows_option = click.option(
+    "--windows", type=NUMBERS, default="4096,8192,16384", show_default=True, help="Context windows in tokens."
+)
+window_option = click.option("--window", type=int, default=4096, show_default=True, help="Context window in tokens.")
+store_option = click.option("--store", metavar="URL", help="Where artifacts lie: a path or any fsspec URL.")
+templates_option = click.option(
+    "--templates-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of task files to use in place of the bundled ones.",
+)
+
+
+def source_options(verb: _Decorated) -> _Decorated:
+    """Options that say where source files come from."""
+    for option in (
+        click.option("--update-lock", is_flag=True, help="Accept source files that changed since sources.lock."),
+        click.option("--offline", is_flag=True, default=None, help="Forbid the network."),
+        click.option("--mirror", metavar="URL", help="Folder or URL with a mirror.json, looked up before the network."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def settings_with(**overrides: Any) -> Settings:
+    """Return the settings of the environment with the given options on top; None means not given.
+
+    Raises:
+        UsageError: if a variable or option has an impossible value.
+    """
+    from pydantic import ValidationError
+
+    from sciriff.settings import Settings
+
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = [
+            f"{_spelling(str(problem['loc'][0]), given)}: {problem['msg']}, found {problem['input']!r}"
+            for problem in error.errors()
+        ]
+        raise UsageError("; ".join(problems)) from error
+
+
+def _spelling(field: str, given: dict[str, Any]) -> str:
+    return f"option --{field.replace('_', '-')}" if field in given else f"setting SCIRIFF_{field.upper()}"

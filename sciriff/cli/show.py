@@ -1,0 +1,129 @@
+"""``sciriff show``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sciriff.cli.parameters import settings_with, store_option, templates_option, window_option
+
+if TYPE_CHECKING:
+    from sciriff.settings import Settings
+    from sciriff.store import Store
+
+_PREVIEW_ROWS = 60
+
+
+@click.command()
+@click.argument("task")
+@click.option("--n", "count", type=click.IntRange(min=1), default=2, show_default=True, help="How many instances.")
+@window_option
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="train",
+    show_default=True,
+    help="Which split.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+@store_option
+@templates_option
+@click.option("--offline", is_flag=True, default=None, help="Forbid the network.")
+@click.option("--mirror", metavar="URL", help="Folder or URL with a mirror.json, looked up before the network.")
+def show_command(
+    task: str,
+    count: int,
+    window: int,
+    split: str,
+    as_json: bool,
+    store: str | None,
+    templates_dir: Path | None,
+    offline: bool | None,
+    mirror: str | None,
+) -> int:
+    """Print rendered instances of TASK as a model would see them.
+
+    They come from the store if it holds the task as its task file now words it; else a few records are rendered afresh and
+    nothing is stored.
+    """
+    settings = settings_with(store=store, templates_dir=templates_dir, offline=offline, mirror=mirror)
+    instances = list(islice(_instances(task, window, split, settings), count))
+    if not instances:
+        click.echo(f"{task} has no {split} instances at window {window}", err=True)
+        return 1
+    for instance in instances:
+        if as_json:
+            import orjson
+
+            click.echo(orjson.dumps(instance))
+        else:
+            click.echo(instance_text(instance))
+    return 0
+
+
+def instance_text(instance: dict[str, Any]) -> str:
+    """Return one instance under headings, as plain text."""
+    tokens = f"{instance['_input_toks']:,} + {instance['_output_toks']:,} tokens"
+    return "\n".join(
+        [
+            f"=== {instance['_instance_id']} (template {instance['_template_id']}, {tokens})",
+            "--- input",
+            instance["input"],
+            "--- output",
+            instance["output"],
+            "",
+        ]
+    )
+
+
+def _instances(task: str, window: int, split: str, settings: Settings) -> Iterator[dict[str, Any]]:
+    from sciriff.building.plan import plan_tasks
+    from sciriff.building.status import is_current
+    from sciriff.errors import SciriffError
+    from sciriff.store import Store
+
+    plan = plan_tasks([task], settings.templates_dir)[task]
+    if isinstance(plan, SciriffError):
+        raise plan
+    store = Store(settings.store)
+    manifest = store.read_manifest(f"instructions/{window}/{task}")
+    if manifest is not None and is_current(plan, manifest):
+        return _read(store, task, window, split)
+    state = "not built" if manifest is None else "built from an older task file or older code"
+    click.echo(f"{task} is {state} at window {window} in {store.path('')}; rendering a few records now", err=True)
+    return _read(_preview(task, window, settings), task, window, split)
+
+
+def _preview(task: str, window: int, settings: Settings) -> Store:
+    """Build a small sample of the task in memory."""
+    from sciriff import api
+    from sciriff.errors import SciriffError
+    from sciriff.store import Store
+
+    url = "memory://preview"
+    report = api.build(
+        [task],
+        windows=[window],
+        n_instances=_PREVIEW_ROWS,
+        workers=1,
+        store=url,
+        force=True,
+        combining=False,
+        settings=settings,
+    )
+    for outcome in report.outcomes:
+        if not outcome.done:
+            raise SciriffError(outcome.message)
+    return Store(url)
+
+
+def _read(store: Store, task: str, window: int, split: str) -> Iterator[dict[str, Any]]:
+    import orjson
+
+    with store.open_read(f"instructions/{window}/{task}/{split}.jsonl") as stream:
+        for line in stream:
+            yield orjson.loads(line)

@@ -1,0 +1,42 @@
+"""Aligned text tables that read the same on a terminal, in a log and in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SPLITS = ("train", "validation", "test")
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows under their headers; columns of numbers are aligned to the right, the last column is not padded."""
+    cells = [[_text(value) for value in row] for row in rows]
+    numeric = [bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
+    widths = [max(len(line[column]) for line in [list(headers), *cells]) for column in range(len(headers))]
+    rule = ["-" * width for width in widths]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in [list(headers), rule, *cells]
+    )
+
+
+def split_counts(rows: Mapping[str, int]) -> str:
+    """Return ``train/validation/test`` row counts as one cell."""
+    return "/".join(f"{rows.get(split, 0):,}" for split in SPLITS)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value).replace("\n", " ")

@@ -1,0 +1,262 @@
+"""Make a training mixture: the first records of each training task, general chat data beside them, in a keyed order.
+
+Nothing is drawn by a running generator: which general records are taken and where each record ends up are ranks of the
+record's own name, so the bytes depend on the inputs and the seed alone (catalogue, templating 11 and 13).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from sciriff.building.combine import INSTRUCTIONS, built_tasks, provenance
+from sciriff.building.progress import Progress, Silent, Stage
+from sciriff.building.spool import LineSpool, Slot
+from sciriff.errors import SourceError, StoreError, UsageError
+from sciriff.hashing import digest, file_sha256, keyed_rank
+from sciriff.mixture.chat import chat_record, fault, is_science
+from sciriff.mixture.tulu import read_chat_rows
+from sciriff.store import SCHEMA_VERSION, Store
+from sciriff.tasks.evaluation_tasks import EVAL_TASKS
+
+TuluChoice = Literal["all", "match", "none"]
+
+MIXTURES = "training_mix"
+DEFAULT_SEED = 76
+
+
+@dataclass(frozen=True)
+class MixtureOutcome:
+    """What became of a mixture.
+
+    Args:
+        state: ``written`` now, or ``cached``: already there for these very inputs.
+        path: the mixture, relative to the store root.
+        tasks: records taken per task, tasks sorted.
+        held_out: evaluation tasks that are built but were left out.
+        tulu: general records taken.
+        dropped: general records left out, by reason; science records among them are counted as ``science``.
+        key: content key.
+    """
+
+    state: Literal["written", "cached"]
+    path: str
+    tasks: dict[str, int]
+    held_out: tuple[str, ...]
+    tulu: int
+    dropped: dict[str, int]
+    key: str
+
+    @property
+    def science(self) -> int:
+        """Science records taken, over all tasks."""
+        return sum(self.tasks.values())
+
+
+class _Placed(NamedTuple):
+    """A spooled record and its rank in the final order; ``name`` settles equal ranks."""
+
+    rank: int
+    name: str
+    slot: Slot
+
+
+def mixture_name(instances_per_task: int | None, tulu: TuluChoice, include_eval_tasks: bool) -> str:
+    """File name without ending, as the original names its mixtures."""
+    per_task = "all" if instances_per_task is None else instances_per_task
+    return f"tulu_{tulu}_science_{per_task}_eval_{'yes' if include_eval_tasks else 'no'}"
+
+
+def create_mixture(
+    store: Store,
+    *,
+    instances_per_task: int | None,
+    tulu: TuluChoice,
+    include_eval_tasks: bool,
+    window: int,
+    seed: int = DEFAULT_SEED,
+    tulu_files: Sequence[Path] | None = None,
+    progress: Progress | None = None,
+) -> MixtureOutcome:
+    """Write ``training_mix/tulu_{tulu}_science_{n}_eval_{yes|no}.jsonl`` and its manifest.
+
+    Args:
+        store: where the built tasks lie and the mixture goes.
+        instances_per_task: most records of each task's ``train.jsonl``; these lie in random order, so the first are a
+            sample. None takes all, 0 takes no science.
+        tulu: general records: ``all``, as many as there are science records (``match``), or ``none``.
+        include_eval_tasks: also take the tasks held out for evaluation.
+        window: context window, in tokens, whose instances are taken.
+        seed: seed of the choice of general records and of the final order.
+        tulu_files: the general data, Parquet or JSON lines; needed unless ``tulu`` is ``none``.
+        progress: where progress goes; nowhere by default.
+
+    Raises:
+        UsageError: if the options ask for an empty mixture, or no task is built at the window.
+        SourceError: if the general data cannot be read or has nothing usable.
+        StoreError: if the store cannot be read or written, or a task changed since it was built.
+    """
+    if instances_per_task is not None and instances_per_task < 0:
+        raise UsageError(f"instances per task must be 0 or more, not {instances_per_task}")
+    if tulu != "none" and not tulu_files:
+        raise UsageError(f"tulu={tulu} needs the Tulu files; give them or use tulu=none")
+    files = tuple(tulu_files or ()) if tulu != "none" else ()
+    built = built_tasks(store, window) if instances_per_task != 0 else []
+    tasks = [task for task in built if include_eval_tasks or task not in EVAL_TASKS]
+    held_out = tuple(task for task in built if task not in tasks)
+    if not tasks and instances_per_task != 0:
+        remark = f" other than the evaluation tasks {', '.join(held_out)}" if held_out else ""
+        raise UsageError(f"no task{remark} is built at window {window} in {store.path('')}; run `sciriff build` first")
+    if not tasks and tulu != "all":
+        raise UsageError(f"0 instances per task with tulu={tulu} is an empty mixture; use tulu=all or more instances")
+
+    stem = mixture_name(instances_per_task, tulu, include_eval_tasks)
+    manifests = {task: store.read_manifest(f"{INSTRUCTIONS}/{window}/{task}") or {} for task in tasks}
+    inputs = {
+        "tasks": {task: [manifest["key"], manifest["files"]["train.jsonl"]] for task, manifest in manifests.items()},
+        "tulu": [_tulu_sha256(path) for path in files],
+    }
+    parameters = {
+        "instances_per_task": instances_per_task,
+        "tulu": tulu,
+        "include_eval_tasks": include_eval_tasks,
+        "window": window,
+        "seed": seed,
+    }
+    key = digest([SCHEMA_VERSION, "mixture", inputs, parameters])
+    path, manifest_path = f"{MIXTURES}/{stem}.jsonl", f"{MIXTURES}/{stem}.manifest.json"
+    done = _read_manifest(store, manifest_path)
+    if done.get("key") == key and not store.damaged(MIXTURES, done):
+        counts = done["counts"]
+        return MixtureOutcome("cached", path, counts["tasks"], held_out, counts["tulu"], counts["dropped"], key)
+
+    for task, manifest in manifests.items():
+        if bad := store.damaged(f"{INSTRUCTIONS}/{window}/{task}", manifest):
+            raise StoreError(
+                f"{', '.join(bad)} of {task} at window {window} missing or changed since the build; run "
+                f"`sciriff build --tasks {task}` again"
+            )
+    with store.workspace() as workspace, LineSpool(workspace) as spool:
+        progress = progress or Silent()
+        science, general = _Order(seed, "science", spool), _Order(seed, "tulu", spool)
+        taken = {}
+        with progress.stage("mixture: science tasks", len(tasks)) as stage:
+            for task in tasks:
+                taken[task] = _take_science(store, window, task, instances_per_task, science)
+                stage.advance(note=task)
+        with progress.stage("mixture: Tulu rows") as stage:
+            limit = None if tulu == "all" else sum(taken.values())
+            dropped = _take_tulu(files, seed, limit, general, stage)
+        placed = sorted([*science.placed, *general.placed])
+        entry = _publish(store, path, spool.read(item.slot for item in placed), workspace / "mixture.jsonl")
+    counts = {"tasks": taken, "tulu": len(general.placed), "dropped": dropped}
+    manifest = {
+        "schema": SCHEMA_VERSION,
+        "key": key,
+        "kind": "mixture",
+        "inputs": inputs,
+        "parameters": parameters,
+        "counts": counts,
+        "provenance": provenance(manifests),
+        "files": {f"{stem}.jsonl": entry | {"rows": len(placed)}},
+    }
+    store.write_bytes(manifest_path, orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    return MixtureOutcome("written", path, taken, held_out, len(general.placed), dropped, key)
+
+
+class _Order:
+    """Spools records of one part and notes their places in the final order."""
+
+    def __init__(self, seed: int, part: str, spool: LineSpool) -> None:
+        self._rank = keyed_rank(seed, "mixture", "order", part)
+        self._part = part
+        self._spool = spool
+        self.placed: list[_Placed] = []
+
+    def spool(self, record: dict[str, Any]) -> Slot:
+        return self._spool.add(orjson.dumps(record, default=str) + b"\n")
+
+    def place(self, name: str, slot: Slot) -> None:
+        self.placed.append(_Placed(self._rank(name), f"{self._part}:{name}", slot))
+
+
+def _take_science(store: Store, window: int, task: str, limit: int | None, order: _Order) -> int:
+    """Spool the first records of a task's training split; return how many."""
+    taken = 0
+    with store.open_read(f"{INSTRUCTIONS}/{window}/{task}/train.jsonl") as stream:
+        for line in stream:
+            if taken == limit:
+                break
+            order.place(f"{task}:{taken}", order.spool(chat_record(task, orjson.loads(line))))
+            taken += 1
+    return taken
+
+
+def _take_tulu(files: Sequence[Path], seed: int, limit: int | None, order: _Order, stage: Stage) -> dict[str, int]:
+    """Spool the general records of lowest rank, in one pass; return the records left out by reason.
+
+    With a limit, a heap holds the best so far. A record that a better one pushes out stays in the spool unread: over a
+    random order that is about ``limit * ln(rows / limit)`` of them.
+    """
+    if not files:
+        return {}
+    rank = keyed_rank(seed, "mixture", "tulu")
+    best: list[tuple[int, int, Slot]] = []  # (-rank, -place, slot): the worst one on top
+    dropped: Counter[str] = Counter()
+    for place, record in read_chat_rows(files):
+        stage.advance()
+        if reason := _reason_to_drop(record):
+            dropped[reason] += 1
+            continue
+        item = (-rank(place), -place)
+        if limit is None or len(best) < limit:
+            heapq.heappush(best, (*item, order.spool(record)))
+        elif limit and item > best[0][:2]:
+            heapq.heapreplace(best, (*item, order.spool(record)))
+    if not best and limit != 0:
+        found = ", ".join(f"{reason}: {count}" for reason, count in sorted(dropped.items())) or "no rows"
+        raise SourceError(f"no usable record in {', '.join(map(str, files))} ({found}); each needs a messages list")
+    for _, negative_place, slot in best:
+        order.place(str(-negative_place), slot)
+    return dict(sorted(dropped.items()))
+
+
+def _reason_to_drop(record: Any) -> str | None:
+    if record is None:
+        return "not JSON"
+    return fault(record) or ("science" if is_science(record) else None)
+
+
+def _tulu_sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise SourceError(f"Tulu file {path} cannot be read: {error}") from error
+
+
+def _read_manifest(store: Store, path: str) -> dict[str, Any]:
+    try:
+        manifest = orjson.loads(store.read_bytes(path))
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _publish(store: Store, path: str, lines: Iterator[bytes], local: Path) -> dict[str, Any]:
+    """Write the lines to a local file and move it into the store; return its sha256 and size."""
+    hasher = hashlib.sha256()
+    size = 0
+    with local.open("wb") as stream:
+        for line in lines:
+            stream.write(line)
+            hasher.update(line)
+            size += len(line)
+    store.publish(path, local)
+    return {"sha256": hasher.hexdigest(), "bytes": size}

@@ -1,0 +1,118 @@
+"""PubTator, see https://ftp.ncbi.nlm.nih.gov/pub/lu/PubTatorCentral/README.txt.
+
+A document is ``pmid|t|title``, ``pmid|a|abstract`` and tab-separated lines: mentions of 5 to 7 fields (pmid, start,
+end, text, type, concept id, parts of a composite) and relations (pmid, type, id, id, ...), which are passed over. It
+ends at a blank line or at the next title. LF or CRLF and blank lines at the start are tolerated.
+
+Options:
+    ``duplicates``: ``first`` (default: of the documents with one pmid, the first is kept) or ``keep``.
+    ``list``: member path of a file with one pmid a line; other documents are left out, the order stays the corpus's.
+    ``split_types``: true if a type field may be a comma list that stands for one mention of each type (MedMentions).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sciriff.errors import RecordError, TaskFileError
+from sciriff.readers.records import Document, Entity, Row, SplitSpec
+from sciriff.readers.text import decode, numbered_lines, offset
+
+if TYPE_CHECKING:
+    from sciriff.sources.archives import ArchiveView
+
+_TITLE = re.compile(rb"[^|\t]+\|t\|")
+_MENTION_FIELDS = range(5, 8)
+
+
+def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
+    """Yield the documents in file order; ``raw`` is ``(number of the first line, lines)``."""
+    split.check_options("pubtator", "duplicates", "list", "split_types")
+    duplicates = split.options.get("duplicates", "first")
+    if duplicates not in ("first", "keep"):
+        raise TaskFileError(f"{split.path}: reader 'pubtator': duplicates is {duplicates!r}; expected first or keep")
+    wanted = _wanted(view, str(split.options["list"])) if "list" in split.options else None
+    seen: set[bytes] = set()
+    index = 0
+    with view.open(split.path) as stream:
+        for number, block in _blocks(numbered_lines(stream)):
+            title = _TITLE.match(block[0])
+            pmid = title.group()[:-3].strip() if title else None
+            if pmid is not None:  # a block without a title is passed on: ``parse`` will say what is wrong
+                if (duplicates == "first" and pmid in seen) or (wanted is not None and pmid not in wanted):
+                    continue
+                seen.add(pmid)
+            yield Row(index, f"{split.path}:{number}", (number, tuple(block)))
+            index += 1
+
+
+def parse(row: Row, split: SplitSpec) -> Document:
+    """Parse one document; its passages are title and abstract.
+
+    Raises:
+        RecordError: if title or abstract is missing, or a mention line is malformed.
+    """
+    first, block = row.raw
+    path = split.path
+    lines = [decode(line, f"{path}:{number}") for number, line in enumerate(block, start=first)]
+    pmid, title = _header(lines[0], "t", f"{path}:{first}")
+    if len(lines) < 2:
+        raise RecordError(row.where, f"document {pmid}: expected a second line 'pmid|a|abstract'")
+    abstract_pmid, abstract = _header(lines[1], "a", f"{path}:{first + 1}")
+    if abstract_pmid != pmid:
+        raise RecordError(f"{path}:{first + 1}", f"abstract of {abstract_pmid!r} under the title of {pmid!r}")
+    entities: list[Entity] = []
+    for number, line in enumerate(lines[2:], start=first + 2):
+        entities.extend(_entities(line, pmid, f"{path}:{number}", split.options.get("split_types", False)))
+    return Document(pmid, (title, abstract), tuple(entities))
+
+
+def _wanted(view: ArchiveView, path: str) -> frozenset[bytes]:
+    with view.open(path) as stream:
+        return frozenset(line.strip() for _, line in numbered_lines(stream) if line.strip())
+
+
+def _blocks(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
+    """Cut at blank lines, and also at a title line that follows without one."""
+    start = 0
+    block: list[bytes] = []
+    for number, line in lines:
+        blank = not line.strip()
+        if block and (blank or _TITLE.match(line)):
+            yield start, block
+            block = []
+        if not blank:
+            start = start if block else number
+            block.append(line)
+    if block:
+        yield start, block
+
+
+def _header(line: str, letter: str, where: str) -> tuple[str, str]:
+    fields = line.split("|", 2)  # the text itself may hold '|'
+    if len(fields) != 3 or fields[1] != letter or not fields[0].strip():
+        name = {"t": "title", "a": "abstract"}[letter]
+        raise RecordError(where, f"expected 'pmid|{letter}|{name}', found {_shown(line)}")
+    return fields[0].strip(), fields[2].strip()
+
+
+def _entities(line: str, pmid: str, where: str, split_types: bool) -> Iterator[Entity]:
+    fields = line.split("\t")
+    if fields[0].strip() != pmid:
+        raise RecordError(where, f"expected a line of document {pmid}, found {_shown(line)}")
+    if len(fields) in (4, 5) and not fields[1].strip().isdecimal():
+        return  # a relation
+    if len(fields) not in _MENTION_FIELDS:
+        raise RecordError(where, f"expected 5 to 7 fields between tabs, found {len(fields)}: {_shown(line)}")
+    start, end = (offset(value.strip(), where) for value in fields[1:3])
+    surface, kind = fields[3], fields[4].strip()
+    if end < start or not surface.strip() or not kind:
+        raise RecordError(where, f"expected 'pmid, start, end, text, type', found {_shown(line)}")
+    for name in kind.split(",") if split_types else (kind,):
+        yield Entity(name.strip(), (surface,))
+
+
+def _shown(line: str) -> str:
+    return repr(line if len(line) <= 120 else f"{line[:120]}...")

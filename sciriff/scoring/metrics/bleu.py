@@ -1,0 +1,46 @@
+"""Corpus BLEU from per-sample counts (Papineni et al. 2002): 13a tokens, orders 1 to 4, one reference, no smoothing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from functools import lru_cache
+
+from sciriff.scoring.metrics.statistics import BleuCounts
+from sciriff.scoring.metrics.tokenize_13a import tokenize_13a
+
+MAX_ORDER = 4
+
+NGrams = tuple[Counter[tuple[str, ...]], ...]
+
+
+@lru_cache(maxsize=8)  # both profiles score the same reference, and mostly the same reply, one after the other
+def _ngrams(text: str) -> tuple[int, NGrams]:
+    tokens = tokenize_13a(text)
+    shifted = [tokens[start:] for start in range(MAX_ORDER)]
+    return len(tokens), tuple(Counter(zip(*shifted[:order], strict=False)) for order in range(1, MAX_ORDER + 1))
+
+
+def bleu_counts(prediction: str, reference: str) -> BleuCounts:
+    """Clipped n-gram matches, n-gram totals and lengths of one pair of texts."""
+    length, predicted = _ngrams(prediction)
+    expected_length, expected = _ngrams(reference)
+    matches = [(mine & theirs).total() for mine, theirs in zip(predicted, expected, strict=True)]
+    totals = [grams.total() for grams in predicted]
+    return BleuCounts._make([*matches, *totals, length, expected_length])
+
+
+def bleu(total: BleuCounts, *, short_replies: bool = True) -> float:
+    """Corpus BLEU between 0 and 1 of summed counts; 0 if an order has no match or a side is empty.
+
+    Args:
+        total: summed counts.
+        short_replies: leave out the orders for which no reply of the corpus is long enough: right answers of three
+            tokens each score 1 then, and the brevity penalty still holds. The original gives 0 there.
+    """
+    orders = [order for order in range(MAX_ORDER) if total.ngrams[order] or not short_replies]
+    if not total.length or not total.expected_length or any(not total.matches[order] for order in orders):
+        return 0.0
+    log_precision = sum(math.log(total.matches[order] / total.ngrams[order]) for order in orders) / len(orders)
+    brevity = min(0.0, 1 - total.expected_length / total.length)
+    return math.exp(log_precision + brevity)

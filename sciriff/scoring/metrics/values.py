@@ -1,0 +1,46 @@
+"""JSON values of any type as text: what metrics compare.
+
+Models put numbers, lists and objects where a string belongs. Here each has one text, whatever it is, so that a scorer
+never fails on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+
+def as_text(value: Any) -> str:
+    """The text of a value: strings as they are, whole numbers without a decimal point, objects as JSON, null as ""."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer() and abs(value) < 1e16:
+            return str(int(value))
+        case int() | float():
+            return str(value)
+        case list():
+            return " ".join(as_text(item) for item in leaves(value))
+        case _:
+            return json.dumps(value, sort_keys=True, default=str)
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """The items of a list, with nested lists opened; a value that is not a list is its own only leaf."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend(reversed(item))
+        else:
+            yield item
+
+
+def normalise_mention(value: Any) -> str:
+    """A value as text, stripped and in lower case."""
+    return as_text(value).strip().lower()

@@ -1,0 +1,100 @@
+"""Where the records of each task come from: ``bindings.yaml``, checked."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from sciriff.errors import TaskFileError
+from sciriff.readers import READERS
+from sciriff.readers.records import SplitSpec
+from sciriff.tasks.formatters import FORMATTERS
+
+BINDINGS_FILE = Path(__file__).with_name("bindings.yaml")
+
+SplitName = Literal["train", "validation", "test"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitBinding(_Strict):
+    """One source split: the member path of its records and the reader's options for it."""
+
+    path: str = Field(min_length=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class FormatterBinding(_Strict):
+    """The formatter's name and its keyword arguments."""
+
+    name: str
+    args: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in FORMATTERS:
+            raise ValueError(f"no formatter of this name; known: {', '.join(FORMATTERS)}")
+        return name
+
+
+class Binding(_Strict):
+    """Where a task's records come from.
+
+    Attributes:
+        source: id in the source catalogue.
+        reader: name in the table of readers.
+        splits: source split -> where it lies.
+        formatter: what makes template variables of a record.
+    """
+
+    source: str
+    reader: str
+    splits: dict[SplitName, SplitBinding] = Field(min_length=1)
+    formatter: FormatterBinding
+
+    @field_validator("reader")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in READERS:
+            raise ValueError(f"no reader of this name; known: {', '.join(READERS)}")
+        return name
+
+    def split_specs(self) -> dict[str, SplitSpec]:
+        """Source split -> what the reader needs, in the order train, validation, test."""
+        ordered: tuple[SplitName, ...] = ("train", "validation", "test")
+        found = ((name, self.splits[name]) for name in ordered if name in self.splits)
+        return {name: SplitSpec(split.path, split.options) for name, split in found}
+
+
+@cache
+def load_bindings(path: Path = BINDINGS_FILE) -> dict[str, Binding]:
+    """Read the bindings of all tasks: task name -> binding.
+
+    Raises:
+        TaskFileError: if the file is not YAML, or a key or value is wrong; names the file and the keys.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TaskFileError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise TaskFileError(f"{path}: expected a mapping of task names, found {type(content).__name__}")
+    return {str(task): _binding(path, str(task), entry) for task, entry in content.items()}
+
+
+def _binding(path: Path, task: str, entry: Any) -> Binding:
+    try:
+        return Binding.model_validate(entry)
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join([task, *map(str, problem['loc'])])}: {problem['msg']} (found {problem['input']!r})"
+            for problem in error.errors()
+        )
+        raise TaskFileError(f"{path}: " + "; ".join(problems)) from error

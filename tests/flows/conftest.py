@@ -1,0 +1,180 @@
+"""A real Prefect server of our own for the whole session: fresh home, SQLite, a free port on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PREFECT = Path(sys.executable).with_name("prefect")
+STARTUP_SECONDS = 180  # 15 on an idle machine, most of it migrating a new database
+CALL_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        api_url: where it answers.
+        home: its PREFECT_HOME, also that of the clients.
+        folder: scratch folder of the session.
+    """
+
+    api_url: str
+    home: Path
+    folder: Path
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        """What a user of this server has in the environment; nothing of the outer one that could change the outcome."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SCIRIFF_"))}
+        return {
+            **kept,
+            **common_settings(self.home),
+            "PREFECT_API_URL": self.api_url,
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "SCIRIFF_OFFLINE": "1",
+            "SCIRIFF_LOCK": str(self.folder / "sources.lock"),
+            "SCIRIFF_WORKERS": "2",
+            **extra,
+        }
+
+    def prefect(self, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+        """Type a ``prefect`` command in the project folder."""
+        return subprocess.run(
+            [PREFECT, *arguments],
+            cwd=cwd,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=CALL_SECONDS,
+            check=False,
+        )
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Ask the server's API."""
+        request = urllib.request.Request(
+            f"{self.api_url}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)
+
+
+def common_settings(home: Path) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_CLI_COLORS": "false",
+        "PREFECT_CLI_WRAP_LINES": "false",
+        "PREFECT_LOGGING_LEVEL": "INFO",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+@contextmanager
+def background(command: list[str | Path], log: Path, cwd: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process in a process group of its own; at the end the whole group is gone."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def wait_until(ready: Any, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"{process.args!r} did not come up:\n{log.read_text(errors='replace')[-4000:]}")
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("prefect")
+    home = folder / "home"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    api_url = f"http://127.0.0.1:{port}/api"
+    log = folder / "server.log"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | common_settings(home)
+    command: list[str | Path] = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+
+    def healthy() -> bool:
+        try:
+            with urllib.request.urlopen(f"{api_url}/health", timeout=5) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    with background(command, log, folder, env) as process:
+        wait_until(healthy, process, log)
+        yield Server(api_url, home, folder)
+
+
+@pytest.fixture(scope="session")
+def worker_folder(server: Server) -> Iterator[Path]:
+    """A process worker of the pool ``sciriff``, started in a folder that is no checkout; it makes the pool, too."""
+    folder = server.folder / "worker"
+    folder.mkdir()
+    log = server.folder / "worker.log"
+    env = server.environment(PREFECT_WORKER_QUERY_SECONDS="1")
+    command: list[str | Path] = [PREFECT, "worker", "start", "--pool", "sciriff", "--type", "process"]
+
+    with background(command, log, folder, env) as process:
+        wait_until(lambda: b"started!" in log.read_bytes(), process, log)
+        yield folder
+
+
+@pytest.fixture
+def in_process(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Run flows in this process against the server."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_HOME,
+        PREFECT_LOCAL_STORAGE_PATH,
+        temporary_settings,
+    )
+
+    for name in list(os.environ):
+        if name.startswith("SCIRIFF_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    with temporary_settings(
+        {
+            PREFECT_API_URL: server.api_url,
+            PREFECT_HOME: server.home,
+            PREFECT_LOCAL_STORAGE_PATH: server.home / "storage",
+        },
+        set_defaults={},
+        restore_defaults={PREFECT_FLOWS_HEARTBEAT_FREQUENCY},
+    ):
+        yield server

@@ -11,11 +11,13 @@ ask the library, which looks at the same manifests. A lost or stale Prefect cach
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from prefect.context import TaskRunContext
     from prefect.futures import PrefectFuture
 
+    from sciriff.building.combine import CombineOutcome
     from sciriff.building.options import BuildOptions
     from sciriff.settings import Settings
     from sciriff.store import Store
@@ -82,12 +85,13 @@ def build_task(
     return end_state(exit_code_of([outcome]), outcome.message, as_record(outcome))
 
 
-@task(task_run_name="combine")
-def combine_tasks(tasks: Sequence[str], options: BuildOptions, settings: Settings) -> Any:
-    """Write the combined dataset of every window."""
+# No Prefect cache: the library finds an unchanged dataset by its manifests, without writing it again.
+@task(task_run_name="combine", cache_policy=NO_CACHE, persist_result=False)
+def combine_tasks(options: BuildOptions, settings: Settings) -> CombineOutcome:
+    """Write the combined dataset of every window, of all tasks that are built in the store."""
     from sciriff import api
 
-    return api.combine(tasks, options=options, settings=settings)
+    return api.combine(windows=options.windows, settings=settings)
 
 
 @flow(name="build-sciriff", flow_run_name=run_name, task_runner=ThreadPoolTaskRunner(max_workers=_FETCHES_AT_ONCE))
@@ -140,11 +144,13 @@ def build_sciriff(
         outcomes.append(outcome)
         progress.finished(f"{name} {outcome.state}")
 
-    done = [outcome.task for outcome in outcomes if outcome.done]
-    combined = combine_tasks(done, options, settings, return_state=True) if done else None
-    publish_build(shelf, options.windows, outcomes, combined)
-    progress.finished("combined" if combined is not None and combined.is_completed() else "nothing to combine")
-    return _end(outcomes, combined)
+    combining = None
+    if any(outcome.done for outcome in outcomes):
+        combining = combine_tasks(options, settings, return_state=True)
+    combined = combining.result() if combining is not None and combining.is_completed() else None
+    progress.finished("combined" if combined is not None else "not combined")
+    publish_build(shelf, outcomes, combined)
+    return _end(outcomes, combining)
 
 
 def _wait_for(fetching: PrefectFuture[Any] | None, name: str) -> TaskOutcome | None:
@@ -191,14 +197,14 @@ def _message_of(state: State[Any]) -> str:
     return str(error) if isinstance(error, SciriffError) else state.message or str(error)
 
 
-def _end(outcomes: Sequence[TaskOutcome], combined: State[Any] | None) -> State[Any]:
+def _end(outcomes: Sequence[TaskOutcome], combining: State[Any] | None) -> State[Any]:
     """The state of the whole run: failed and blocked tasks by name, each with its message."""
     code = exit_code_of(outcomes)
     parts = [f"{outcome.task} {outcome.state}: {outcome.message}" for outcome in outcomes if not outcome.done]
-    if combined is not None and not combined.is_completed():
+    if combining is not None and not combining.is_completed():
         code = ExitCode.FAILED
-        parts.append(f"combining failed: {_message_of(combined)}")
-    counts = {state: sum(outcome.state == state for outcome in outcomes) for state in ("built", "cached")}
+        parts.append(f"combining failed: {_message_of(combining)}")
+    counts = Counter(outcome.state for outcome in outcomes)
     head = f"{counts['built']} of {len(outcomes)} tasks built, {counts['cached']} already there"
     return end_state(code, "\n".join([head, *parts]))
 

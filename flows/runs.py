@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,21 +19,28 @@ _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
 def run_name() -> str:
-    """Name a flow run after its flow and its parameters, e.g. ``build-sciriff tasks=scierc_ner``."""
+    """Name a flow run after its flow and what was chosen, e.g. ``build-sciriff tasks=scierc_ner``."""
+    from prefect.context import FlowRunContext
     from prefect.runtime import flow_run
 
-    return name_of(flow_run.flow_name or "run", flow_run.parameters)
+    context = FlowRunContext.get()
+    signature = inspect.signature(context.flow.fn) if context is not None and context.flow is not None else None
+    defaults = {name: each.default for name, each in signature.parameters.items()} if signature is not None else {}
+    return name_of(flow_run.flow_name or "run", flow_run.parameters, defaults)
 
 
-def name_of(flow: str, parameters: Mapping[str, Any]) -> str:
-    """The run name for these parameters; unset ones are left out, long names are cut."""
-    chosen = [f"{name}={_plain(value)}" for name, value in parameters.items() if value not in (None, False)]
+def name_of(flow: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """The run name for these parameters; those left at their default are not in it, and a long name is cut."""
+    plain = {name: _plain(value) for name, value in parameters.items()}
+    chosen = [f"{name}={value}" for name, value in plain.items() if value != _plain(defaults.get(name))]
     name = " ".join([flow, *chosen])
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3] + "..."
 
 
 def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return "all" if value is None else str(value)
 
 
 def settings_with(**parameters: Any) -> Settings:

@@ -68,8 +68,12 @@ class RecordError(SciriffError):
 
 
 class Dropped(Exception):  # noqa: N818 - not an error: a formatter's decision, counted by reason
-    """A formatter leaves this record out on purpose; ``reason`` is what the manifest counts it under."""
+    """A formatter leaves something of a record out on purpose.
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    Args:
+        reasons: what the manifest counts it under; one reason for each thing left out, at least one.
+    """
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons

@@ -6,6 +6,7 @@ the task's expectation suite, under ``meta.sciriff`` (see :class:`CheckSpec`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -19,6 +20,8 @@ from sciriff.tasks.rendering import Rendered
 
 Output = Literal["json", "jsonlines", "label", "text"]
 Shape = Literal["plain", "entities", "relations", "events", "cells", "evidence", "answer"]
+
+_LONGEST_GAP = 100  # characters between two pieces of one mention
 
 
 class CheckSpec(BaseModel):
@@ -37,6 +40,8 @@ class CheckSpec(BaseModel):
             ``answer``: the whole output is verbatim.
             ``plain``: nothing is.
         labels: the label names allowed.
+        discontinuous: verbatim strings may be in pieces, joined by one space: their words need only occur in order and
+            near each other.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +50,7 @@ class CheckSpec(BaseModel):
     form: dict[str, Any] = Field(default_factory=dict, alias="schema")
     shape: Shape = "plain"
     labels: tuple[str, ...] = ()
+    discontinuous: bool = False
 
 
 class InstanceFacts(NamedTuple):
@@ -83,6 +89,7 @@ class Checks:
         self._shape = spec.output if spec.output == "label" else spec.shape
         self._labels_of, self._mentions_of = _SHAPES[self._shape]
         self._labels = frozenset(spec.labels)
+        self._discontinuous = spec.discontinuous
 
     def facts(self, rendered: Rendered, *, instance_id: str, template_id: int, tokens: int) -> InstanceFacts:
         """Look at one instance. Never raises: what is wrong becomes a fact.
@@ -103,7 +110,7 @@ class Checks:
                 self._check_form(document)
                 unknown += [label for label in self._labels_of(document) if label not in self._labels]
                 mentions += self._mentions_of(document)
-            missing = _missing(mentions, rendered.input)
+            missing = _missing(mentions, rendered.input, self._discontinuous)
         except (orjson.JSONDecodeError, fastjsonschema.JsonSchemaValueException) as error:
             conforms, problem = False, f"output: {error}"
         except (AttributeError, LookupError, TypeError, ValueError):
@@ -147,12 +154,19 @@ def compile_checks(suite: Mapping[str, Any]) -> Checks:
         raise TaskFileError(f"expectation suite {name}: meta.sciriff.schema is not a JSON Schema: {error}") from error
 
 
-def _missing(mentions: list[str], text: str) -> list[str]:
+def _missing(mentions: list[str], text: str, discontinuous: bool) -> list[str]:
     missing = [mention for mention in mentions if mention not in text]
     if missing:
         flat = " ".join(text.split())
         missing = [mention for mention in missing if " ".join(mention.split()) not in flat]
+        if discontinuous:
+            missing = [mention for mention in missing if not _occurs_in_pieces(mention, flat)]
     return missing
+
+
+def _occurs_in_pieces(mention: str, flat: str) -> bool:
+    gap = f".{{1,{_LONGEST_GAP}}}?"
+    return re.search(gap.join(re.escape(word) for word in mention.split()), flat) is not None
 
 
 def _shortened(text: str) -> str:

@@ -205,7 +205,7 @@ class _Kitchen:
                             batch.malformed.append((row.index, str(error)))
                         order += 1
             except Dropped as drop:
-                batch.dropped.append((row.index, window, drop.reason))
+                batch.dropped += [(row.index, window, reason) for reason in drop.reasons]
             except RecordError as error:
                 batch.malformed.append((row.index, str(error)))
 

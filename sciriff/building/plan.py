@@ -13,6 +13,7 @@ import orjson
 from sciriff.building.fingerprint import code_digest, library_versions
 from sciriff.building.instances import Recipe
 from sciriff.building.options import BuildOptions
+from sciriff.building.suites import default_suite
 from sciriff.building.tokens import TokenizerFile
 from sciriff.errors import SciriffError, TaskFileError, UsageError
 from sciriff.hashing import digest
@@ -154,22 +155,20 @@ def _plan(name: str, task_file: TaskFile | TaskFileError, bindings: Mapping[str,
         raise task_file
     if name not in bindings:
         raise TaskFileError(f"{name}: no entry in tasks/bindings.yaml says where its records come from; add one")
-    return TaskPlan(name, task_file, bindings[name], load_suite(name))
+    return TaskPlan(name, task_file, bindings[name], load_suite(name, task_file.metadata.output_context))
 
 
-def load_suite(name: str) -> dict[str, Any]:
-    """The expectation suite of a task.
+def load_suite(name: str, output_context: str) -> dict[str, Any]:
+    """The expectation suite of a task: its file in ``expectations/``, or what its output context promises by itself.
 
     Raises:
-        TaskFileError: if there is none, or it is not JSON.
+        TaskFileError: if the file is not a JSON object.
     """
     path = resource_dir("expectations") / f"{name}.json"
+    if not path.is_file():
+        return default_suite(name, output_context)
     try:
         suite = orjson.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise TaskFileError(
-            f"{name}: there is no expectation suite {path}; write one (see docs/adding-a-task.md)"
-        ) from error
     except orjson.JSONDecodeError as error:
         raise TaskFileError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(suite, dict):

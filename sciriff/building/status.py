@@ -29,8 +29,8 @@ class TaskStatus:
         family: the task family of its metadata; empty if the task file cannot be read.
         source: id of its source; empty likewise.
         licence: licence id of the source; empty likewise.
-        state: ``built``: artifacts of the present task file and code; ``stale``: of older ones; ``not built``; ``blocked``:
-            not built, and its source must be got by hand; ``wrong``: its task file, binding or suite has an error.
+        state: ``built``: artifacts of the present task file and code; ``stale``: of older ones; ``not built``;
+            ``blocked``: not built, and its source must be got by hand; ``wrong``: its task file, binding or suite is.
         windows: context windows it is built at.
         remark: the error or what the user must do; else what the artifacts are made of if not of whole primary sources.
     """

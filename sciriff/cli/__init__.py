@@ -27,9 +27,9 @@ _HELP = """Rebuild SciRIFF from primary sources, mix it for training and evaluat
 
 First steps: `sciriff build`, then `sciriff evaluate --model gold,lead`, then `sciriff leaderboard`."""
 
-_EPILOG = """Settings also come from the environment (SCIRIFF_STORE, SCIRIFF_MIRROR, SCIRIFF_OFFLINE, ...) and from .env.
-Exit status: 0 all done, 3 something waits for you (a manual download, a licence), 1 something failed, 2 a wrong command
-line, 130 interrupted. SCIRIFF_DEBUG=1 shows where an error comes from."""
+_EPILOG = """Settings also come from the environment (SCIRIFF_STORE, SCIRIFF_MIRROR, SCIRIFF_OFFLINE, ...) and from
+.env. Exit status: 0 all done, 3 something waits for you (a manual download, a licence), 1 something failed, 2 a wrong
+command line, 130 interrupted. SCIRIFF_DEBUG=1 shows where an error comes from."""
 
 main = LazyGroup(
     "sciriff",

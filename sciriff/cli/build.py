@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -20,7 +20,8 @@ from sciriff.cli.parameters import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from sciriff.building.build import BuildReport
+    from sciriff.building.outcome import TaskOutcome, TaskState
 
 
 @click.command()
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--n-instances",
     type=CountOrAll(),
+    metavar="N|all",
     default=2500,
     show_default=True,
     help="Most instances per source split; 'all': no cap.",
@@ -36,6 +38,13 @@ if TYPE_CHECKING:
 @templates_option
 @click.option("--template-ids", type=NUMBERS, default="0", show_default=True, help="Templates to apply to each record.")
 @click.option("--seed", type=int, default=None, help="Seed of every random choice (default: the project's).")
+@click.option(
+    "--fidelity",
+    type=click.Choice(["corrected", "original"]),
+    default="corrected",
+    show_default=True,
+    help="How JSON answers are spelled: plain UTF-8, or as the original SciRIFF did.",
+)
 @click.option("--tokenizer", metavar="NAME_OR_FILE", help="Hub repository or tokenizer.json to count tokens with.")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes (default: all cores).")
 @store_option
@@ -48,6 +57,7 @@ def build_command(
     templates_dir: Path | None,
     template_ids: tuple[int, ...],
     seed: int | None,
+    fidelity: Literal["corrected", "original"],
     tokenizer: str | None,
     workers: int | None,
     store: str | None,
@@ -58,10 +68,11 @@ def build_command(
 ) -> int:
     """Build tasks from their source files, then combine them.
 
-    Gets the sources it lacks, then samples, renders, counts, splits, validates and publishes each task for every window.
+    Gets the sources it lacks, then samples, renders, counts, splits, validates and publishes each task at every window.
     What is already built from the same inputs is left as it is. Prints a table of the tasks and where they lie.
     """
     from sciriff import api
+    from sciriff.building.options import DEFAULT_SEED
     from sciriff.cli.progress import terminal_progress
 
     settings = settings_with(
@@ -72,24 +83,27 @@ def build_command(
         windows=windows,
         n_instances=count_or_none(n_instances),
         template_ids=template_ids,
+        seed=DEFAULT_SEED if seed is None else seed,
+        fidelity=fidelity,
         force=force,
         update_lock=update_lock,
         settings=settings,
         progress=terminal_progress(),
-        **({} if seed is None else {"seed": seed}),
     )
     click.echo(build_text(report))
     return int(report.exit_code)
 
 
-_STATES = {"built": "built", "cached": "already done", "blocked": "BLOCKED", "failed": "FAILED"}
+_STATES: dict[TaskState, str] = {"built": "built", "cached": "already done", "blocked": "BLOCKED", "failed": "FAILED"}
 
 
 def build_text(report: BuildReport) -> str:
     """Return the table of tasks, what a user should know of them, where everything lies and what to do next."""
+    from sciriff.cli.tables import named
+
     parts = [_task_table(report)]
-    parts += [f"note: {outcome.task}: {note}" for outcome in report.outcomes for note in outcome.notes]
-    parts += [f"{_STATES[o.state]}: {o.task}: {o.message}" for o in report.outcomes if not o.done]
+    parts += [f"note: {named(outcome.task, note)}" for outcome in report.outcomes for note in outcome.notes]
+    parts += [f"{_STATES[o.state]}: {named(o.task, o.message)}" for o in report.outcomes if not o.done]
     parts += ["", _summary(report)]
     return "\n".join(parts)
 
@@ -124,7 +138,7 @@ def _summary(report: BuildReport) -> str:
     counted = ", ".join(f"{states[state]} {_STATES[state].lower()}" for state in _STATES if states[state])
     lines = [
         f"{len(report.outcomes)} tasks in {report.seconds:,.1f} s: {counted} (columns: train/validation/test rows)",
-        f"tokenizer    {report.tokenizer}",
+        f"tokenizer    {report.tokenizer or 'none: nothing to count'}",
     ]
     combined = report.combined.windows if report.combined else ()
     for window in combined:
@@ -134,6 +148,8 @@ def _summary(report: BuildReport) -> str:
         )
         lines += [f"left out     {window.folder}: {task}: {reason}" for task, reason in window.skipped.items()]
     lines.append(f"artifacts    {report.store_path}")
+    if report.docs_path:
+        lines.append(f"checks       {report.store_path.rstrip('/')}/{report.docs_path}")
     if any(outcome.done for outcome in report.outcomes):
         lines.append(
             "next         sciriff mix --instances-per-task 1000 --tulu none | sciriff evaluate --model gold,lead"

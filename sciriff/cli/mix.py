@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--instances-per-task", type=CountOrAll(), required=True, help="Most training instances of each task; 0: none."
+    "--instances-per-task",
+    type=CountOrAll(),
+    metavar="N|all",
+    required=True,
+    help="Most training instances of each task; 0: none.",
 )
 @click.option(
     "--tulu",

@@ -47,8 +47,8 @@ def show_command(
 ) -> int:
     """Print rendered instances of TASK as a model would see them.
 
-    They come from the store if it holds the task as its task file now words it; else a few records are rendered afresh and
-    nothing is stored.
+    They come from the store if it holds the task as its task file now words it; else a few records are rendered afresh
+    and nothing is stored.
     """
     settings = settings_with(store=store, templates_dir=templates_dir, offline=offline, mirror=mirror)
     instances = list(islice(_instances(task, window, split, settings), count))

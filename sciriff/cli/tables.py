@@ -28,6 +28,11 @@ def split_counts(rows: Mapping[str, int]) -> str:
     return "/".join(f"{rows.get(split, 0):,}" for split in SPLITS)
 
 
+def named(name: str, message: str) -> str:
+    """Return a message that begins with the name it is about."""
+    return message if message.startswith(name) else f"{name}: {message}"
+
+
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 

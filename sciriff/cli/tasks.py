@@ -16,8 +16,9 @@ from sciriff.cli.parameters import settings_with, store_option, templates_option
 def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) -> int:
     """List the tasks: family, source, licence, and how each stands in the store.
 
-    built: its artifacts are there and come from the present task file and code. stale: they come from older ones, the next
-    build makes them anew. blocked: its source must be got by hand. wrong: its task file, binding or suite has an error.
+    built: its artifacts are there and come from the present task file and code. stale: they come from older ones; the
+    next build makes them anew. blocked: its source must be got by hand. wrong: its task file, binding or suite has an
+    error.
     """
     from sciriff.building.status import task_statuses
     from sciriff.store import Store
@@ -30,7 +31,7 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
 
         click.echo(orjson.dumps(statuses, option=orjson.OPT_INDENT_2))
         return 0
-    from sciriff.cli.tables import table
+    from sciriff.cli.tables import named, table
 
     rows = [
         (status.task, status.family, status.source, status.licence, status.state, " ".join(map(str, status.windows)))
@@ -39,6 +40,6 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
     click.echo(table(("task", "family", "source", "licence", "state", "windows"), rows))
     for status in statuses:
         if status.remark:
-            click.echo(f"{status.state}: {status.task}: {status.remark}")
+            click.echo(f"{status.state}: {named(status.task, status.remark)}")
     click.echo(f"{len(statuses)} tasks; store {opened.path('')}")
     return 0

@@ -15,6 +15,7 @@ from sciriff.readers.text import decode
 
 _MIN_READ = 1 << 20
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
+_AFTER_VALUE = tuple(" \t\r\n,:]}")
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -207,8 +208,8 @@ class _Text:
             except (json.JSONDecodeError, RecursionError) as error:
                 reason = f"not JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
             else:
-                # A number at the very end of the window may go on behind it.
-                if end < len(self._window) or self._ended:
+                # A number that the window cuts in two looks like a shorter one.
+                if self._window[end : end + 1] in _AFTER_VALUE or self._ended:
                     raw = self._window[self._at : end]
                     self._at = end
                     return value, raw

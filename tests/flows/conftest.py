@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+os.environ.setdefault("DO_NOT_TRACK", "1")  # read when Prefect is imported, which the test modules do
+
 ROOT = Path(__file__).resolve().parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")
 STARTUP_SECONDS = 180  # 15 on an idle machine, most of it migrating a new database
@@ -89,7 +91,9 @@ def common_settings(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def background(command: list[str | Path], log: Path, cwd: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def background(
+    command: list[str | Path], log: Path, cwd: Path, env: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process in a process group of its own; at the end the whole group is gone."""
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -156,11 +160,13 @@ def worker_folder(server: Server) -> Iterator[Path]:
 @pytest.fixture
 def in_process(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Run flows in this process against the server."""
+    from prefect.events.worker import EventsWorker
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_HOME,
         PREFECT_LOCAL_STORAGE_PATH,
+        PREFECT_LOGGING_TO_API_ENABLED,
         temporary_settings,
     )
 
@@ -168,13 +174,13 @@ def in_process(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
         if name.startswith("SCIRIFF_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    with temporary_settings(
-        {
-            PREFECT_API_URL: server.api_url,
-            PREFECT_HOME: server.home,
-            PREFECT_LOCAL_STORAGE_PATH: server.home / "storage",
-        },
-        set_defaults={},
-        restore_defaults={PREFECT_FLOWS_HEARTBEAT_FREQUENCY},
-    ):
+    settings = {
+        PREFECT_API_URL: server.api_url,
+        PREFECT_HOME: server.home,
+        PREFECT_LOCAL_STORAGE_PATH: server.home / "storage",
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # a flow call waits a second for the thread that beats
+    }
+    with temporary_settings(settings):
         yield server
+        EventsWorker.instance().drain()  # or they are sent at exit, with long patience, to a server that is gone

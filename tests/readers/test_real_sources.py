@@ -53,7 +53,9 @@ def test_anat_em(split: str, docs: int, count: int, bare: int) -> None:
         assert all(len(entity.text) == 1 for entity in document.entities)
 
 
-@pytest.mark.parametrize(("fold", "docs", "events", "kept"), [("train", 150, 2593, 1698), ("dev", 30, 454, 303), ("test", 50, 741, 502)])
+@pytest.mark.parametrize(
+    ("fold", "docs", "events", "kept"), [("train", 150, 2593, 1698), ("dev", 30, 454, 303), ("test", 50, 741, 502)]
+)
 def test_materials_syntheses(fold: str, docs: int, events: int, kept: int) -> None:
     top = "corpus!annotated-materials-syntheses-master"
     names = ArchiveView({"corpus": MIRROR / "annotated_materials_syntheses/master.zip"})
@@ -120,15 +122,14 @@ def test_medmentions_by_pmid_list() -> None:
 
 @pytest.mark.parametrize(
     ("split", "count", "discontinuous", "misfits"),
-    [("Training", 9570, 73, None), ("Development", 9773, 43, None), ("Test", 9928, 37, None)],
+    [("Training", 9570, 73, 2), ("Development", 9773, 43, 1), ("Test", 9928, 37, 0)],
 )
-def test_cdr(split: str, count: int, discontinuous: int, misfits: None) -> None:
+def test_cdr(split: str, count: int, discontinuous: int, misfits: int) -> None:
     path = f"corpus!CDR_Data/CDR.Corpus.v010516/CDR_{split}Set.BioC.xml"
     found = documents("cdr/CDR_Data.zip", "bioc", path)
     assert (len(found), mentions(found)) == (500, count)
     parts = [entity for document in found for entity in document.entities if len(entity.text) > 1]
-    print(split, len(parts), discontinuous)
-    assert discontinuous - 3 <= len(parts) <= discontinuous
+    assert len(parts) == discontinuous - misfits  # three have spans that do not fit the text
     assert all(len(document.passages) == 2 for document in found)
 
 
@@ -138,7 +139,7 @@ def test_nlm_gene_document() -> None:
     assert found[0].entities[0].text == ("ICSBP",)
 
 
-@pytest.mark.parametrize(("split", "docs", "count"), [("training", 35, 773), ("development", 71, 1981)])
+@pytest.mark.parametrize(("split", "docs", "count"), [("training", 35, 760), ("development", 71, 1994)])
 def test_chemprot(split: str, docs: int, count: int) -> None:
     stem = f"corpus!ChemProt_Corpus/chemprot_{split}.zip!chemprot_{split}/chemprot_{split}"
     found = documents(
@@ -150,7 +151,8 @@ def test_chemprot(split: str, docs: int, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "docs", "entities", "relations"), [("train", 350, 5598, 3219), ("dev", 50, 811, 455), ("test", 100, 1685, 974)]
+    ("split", "docs", "entities", "relations"),
+    [("train", 350, 5598, 3219), ("dev", 50, 811, 455), ("test", 100, 1685, 974)],
 )
 def test_scierc(split: str, docs: int, entities: int, relations: int) -> None:
     found = read("scierc/sciERC_processed.tar.gz", "dygie", f"corpus!processed_data/json/{split}.json")
@@ -194,19 +196,27 @@ def test_scicite(split: str, lines: int, kept: int) -> None:
 @pytest.mark.parametrize(
     ("part", "count", "labels", "ids"),
     [
-        ("train", 450, {"yes": 248, "no": 152, "maybe": 50}, "-"),
-        ("dev", 50, {"yes": 28, "no": 17, "maybe": 5}, "-"),
-        ("test", 500, {"yes": 276, "no": 169, "maybe": 55}, "-"),
+        ("train", 450, {"yes": 249, "no": 152, "maybe": 49}, "4798dcfdb3d405285d8de4f850ee2a32"),
+        ("dev", 50, {"yes": 27, "no": 17, "maybe": 6}, "97191b5742f289b4a99c5c7d02b454a2"),
+        ("test", 500, {"yes": 276, "no": 169, "maybe": 55}, "140cf0715949a50df874d222f1a68754"),
     ],
 )
 def test_pubmedqa(part: str, count: int, labels: dict[str, int], ids: str) -> None:
     found: Any = read("pubmedqa/ori_pqal.json", "pubmedqa", "corpus", part=part)
     assert len(found) == count
-    got = (Counter(record["final_decision"] for record in found))
-    d = hashlib.sha256(" ".join(record["pmid"] for record in found).encode()).hexdigest()
-    print(part, got, d)
-    assert got == labels
-    assert d == ids
+    assert Counter(record["final_decision"] for record in found) == labels
+    order = " ".join(record["pmid"] for record in found)
+    assert hashlib.sha256(order.encode()).hexdigest()[:32] == ids
+    if part == "test":  # the published test ids begin and end so, and change label there
+        pmids = order.split()
+        assert [pmids[place] for place in (0, 275, 276, 444, 445, 499)] == [
+            "12377809",
+            "25699562",
+            "24577079",
+            "28196511",
+            "18284441",
+            "26134053",
+        ]
 
 
 def test_covid_qa() -> None:

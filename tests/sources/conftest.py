@@ -1,31 +1,14 @@
 from __future__ import annotations
 
-import hashlib
+import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
+from source_support import LoopbackServer, RecordedSleep
 
-from sciriff.sources.catalogue import Source
 from sciriff.sources.http import RetryPolicy
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@dataclass
-class LoopbackServer:
-    """A real HTTP server whose paths answer from a script, one step a request; the last step repeats."""
-
-    url: str
-    scripts: dict[str, list[Answer]] = field(default_factory=dict)
-    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-
-    def serve(self, path: str, *answers: Answer) -> str:
-        self.scripts[path] = list(answers)
-        return self.url + path
 
 
 @pytest.fixture
@@ -36,7 +19,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             state.requests.append((self.path, dict(self.headers.items())))
             script = state.scripts[self.path]
             answer = script.pop(0) if len(script) > 1 else script[0]
@@ -45,7 +28,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            if not isinstance(sys.exc_info()[1], ConnectionError):  # the client hung up: it had seen enough
+                super().handle_error(request, client_address)
+
+    httpd = Server(("127.0.0.1", 0), Handler)
     state = LoopbackServer(f"http://127.0.0.1:{httpd.server_port}")
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -53,87 +41,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
     httpd.shutdown()
     httpd.server_close()
     thread.join()
-
-
-def status(code: int, **headers: str) -> Answer:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(code)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-
-    return answer
-
-
-def body(content: bytes, *, content_type: str = "application/octet-stream", **headers: str) -> Answer:
-    """The whole content, whatever range is asked for."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Type", content_type)
-        handler.send_header("Content-Length", str(len(content)))
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    return answer
-
-
-def cut(content: bytes, at: int, **headers: str) -> Answer:
-    """Promise the whole content, send its first bytes and hang up."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(content)))
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(content[:at])
-        handler.wfile.flush()
-        handler.close_connection = True
-
-    return answer
-
-
-def ranged(content: bytes, etag: str, *, stop_at: int | None = None) -> Answer:
-    """Honour Range and If-Range as RFC 9110 has it; hang up at byte ``stop_at``."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        asked = handler.headers.get("Range")
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        if handler.headers.get("If-Range", etag) != etag:
-            start = 0
-        if start >= len(content):
-            handler.send_response(416)
-            handler.send_header("Content-Range", f"bytes */{len(content)}")
-            handler.send_header("Content-Length", "0")
-            handler.end_headers()
-            return
-        handler.send_response(206 if start else 200)
-        if start:
-            handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        handler.send_header("ETag", etag)
-        handler.send_header("Content-Length", str(len(content) - start))
-        handler.end_headers()
-        handler.wfile.write(content[start:stop_at])
-        handler.wfile.flush()
-        handler.close_connection = stop_at is not None
-
-    return answer
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-@dataclass
-class RecordedSleep:
-    waits: list[float] = field(default_factory=list)
-
-    def __call__(self, seconds: float) -> None:
-        self.waits.append(seconds)
 
 
 @pytest.fixture
@@ -144,44 +51,3 @@ def sleep() -> RecordedSleep:
 @pytest.fixture
 def policy(sleep: RecordedSleep) -> RetryPolicy:
     return RetryPolicy(sleep=sleep)
-
-
-@dataclass
-class RecordedProgress:
-    events: list[tuple[str, object]] = field(default_factory=list)
-
-    def started(self, url: str, total_bytes: int | None) -> None:
-        self.events.append(("started", total_bytes))
-
-    def advanced(self, byte_count: int) -> None:
-        self.events.append(("advanced", byte_count))
-
-    def finished(self) -> None:
-        self.events.append(("finished", None))
-
-
-def make_source(files: dict[str, object], *, kind: str = "http") -> Source:
-    return Source.model_validate(
-        {
-            "id": "toy",
-            "title": "Toy corpus",
-            "homepage": "http://toy.example/",
-            "licence": {"id": "CC0-1.0", "url": None, "redistributable": True},
-            "citation": "A. Nobody: Toy.",
-            "kind": kind,
-            "files": files,
-        }
-    )
-
-
-def make_mirror(folder: Path, files: dict[str, tuple[bytes, dict[str, object]]]) -> Path:
-    """A mirror folder; each URL maps to (content, further keys of its entry)."""
-    import orjson
-
-    folder.mkdir(parents=True, exist_ok=True)
-    index = {}
-    for number, (url, (content, extra)) in enumerate(files.items()):
-        (folder / f"file-{number}").write_bytes(content)
-        index[url] = {"path": f"file-{number}", "sha256": sha256(content), "bytes": len(content), **extra}
-    (folder / "mirror.json").write_bytes(orjson.dumps(index))
-    return folder

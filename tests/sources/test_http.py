@@ -2,27 +2,27 @@ from __future__ import annotations
 
 import errno
 import gzip
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-
-from sciriff.errors import SourceError
-from sciriff.sources import http
-from sciriff.sources.http import RetryPolicy, UnreachableError, download
-from tests.sources.conftest import (
+from source_support import (
     LoopbackServer,
     RecordedProgress,
     RecordedSleep,
     body,
     cut,
+    names_in,
     ranged,
     sha256,
     status,
 )
+
+from sciriff.errors import SourceError
+from sciriff.sources import http
+from sciriff.sources.http import RetryPolicy, UnreachableError, download
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -36,7 +36,7 @@ def test_brings_the_file_and_tells_its_progress(server: LoopbackServer, tmp_path
     assert progress.events[0] == ("started", len(CONTENT))
     assert sum(n for kind, n in progress.events if kind == "advanced") == len(CONTENT)
     assert progress.events[-1] == ("finished", None)
-    assert os.listdir(tmp_path / "deep") == ["data.bin"]
+    assert names_in(tmp_path / "deep") == ["data.bin"]
 
 
 def test_stored_gzip_is_saved_as_stored(server: LoopbackServer, tmp_path: Path, policy: RetryPolicy) -> None:
@@ -181,7 +181,7 @@ def test_an_error_page_is_not_a_corpus(
     url = server.serve("/f.zip", body(content, content_type=content_type))
     with pytest.raises(SourceError, match=rf"{re.escape(url)}: expected a data file, found an HTML page"):
         download([url], tmp_path / "f.zip", policy=policy)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_wrong_hash_names_expected_and_found(server: LoopbackServer, tmp_path:
         SourceError, match=rf"{re.escape(url)}: expected sha256 {expected}.*found sha256 {sha256(b'other')}"
     ):
         download([url], tmp_path / "f", sha256=expected, size=len(CONTENT), policy=policy)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_mirrors_are_tried_in_order(server: LoopbackServer, tmp_path: Path, policy: RetryPolicy) -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sciriff.errors import RecordError
+from sciriff.errors import Dropped, RecordError
 from sciriff.tasks.formatters.budget import Budget
-from sciriff.tasks.formatters.qasper import DroppedAnswers, QuestionType, format_qasper
+from sciriff.tasks.formatters.qasper import QuestionType, format_qasper
 
 SECTIONS = (
     ("Intro", ["We parse text.", "", "It is hard."]),
@@ -70,7 +70,7 @@ def run(
     try:
         for variables in format_qasper(record, budget=budget, question_type=question_type, instruction_tokens=reserve):
             kept.append(variables)
-    except DroppedAnswers as drop:
+    except Dropped as drop:
         return kept, drop.reasons
     return kept, ()
 

@@ -17,18 +17,6 @@ _FLOAT_MARK = "FLOAT SELECTED"
 _FORMULA_MARK = "inlineform"
 
 
-class DroppedAnswers(Dropped):
-    """Some questions of a paper gave no instance; raised after those that did were yielded.
-
-    Attributes:
-        reasons: one per question left out, in the paper's order.
-    """
-
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__(reasons[0])
-        self.reasons = tuple(reasons)
-
-
 _block_sizes = lru_cache(maxsize=4)(piece_sizes)  # the windows of one paper follow one another
 
 
@@ -138,7 +126,7 @@ def format_qasper(
             the instance ends up too long for the window and is left out by the build, which counts it.
 
     Raises:
-        DroppedAnswers: at the end, if questions were left out: no answer of the kind, no textual evidence, evidence
+        Dropped: at the end, if questions were left out: no answer of the kind, no textual evidence, evidence
             with a formula placeholder, or evidence that is not found in the paper.
         RecordError: if a field is missing.
     """
@@ -151,7 +139,7 @@ def format_qasper(
             try:
                 kept.append(_question(qa, paper, question_type))
             except Dropped as drop:
-                dropped.append(drop.reason)
+                dropped += drop.reasons
     except (KeyError, TypeError) as error:
         raise RecordError(where, f"missing or malformed field: {error!r}") from error
     for number, chosen in enumerate(kept):
@@ -165,4 +153,4 @@ def format_qasper(
             "_document_id": record.get("_key"),
         }
     if dropped:
-        raise DroppedAnswers(dropped)
+        raise Dropped(*dropped)

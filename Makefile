@@ -1,0 +1,77 @@
+# Needs Python 3.11 or 3.12, git and make; everything else goes into .venv, pinned by hash in requirements.lock.
+
+PYTHON := $(firstword $(shell command -v python3.11 || command -v python3.12 || command -v python3))
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: setup demo test slow lint bench lock clean help
+
+help:
+	@echo 'make setup   the environment, in .venv'
+	@echo 'make demo    build twelve tasks from bundled samples, offline; mixture, two baselines, leaderboard'
+	@echo 'make test    the test suite (make slow: the tests that need minutes)'
+	@echo 'make lint    style, types, import layers'
+	@echo 'make bench   measurements, with the ratio to the floor'
+	@echo 'make lock    write requirements.lock anew from pyproject.toml'
+	@echo 'make clean   remove the environment, caches and demo artifacts'
+
+setup: $(READY)
+
+# The stamp is newer than what it was made from: a second run does nothing.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 13) or sys.exit("sciriff needs Python 3.11 or 3.12, found " + sys.version.split()[0] + " at " + sys.executable)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+DEMO_STORE := artifacts/demo
+DEMO_TASKS := anat_em_ner,annotated_materials_syntheses_events,biored_ner,cdr_ner,chemprot_ner,covid_deepset_qa,discomat_te,pubmedqa_qa,qasper_abstractive_qa,scicite_classification,scierc_ner,scierc_re
+
+demo: export SCIRIFF_OFFLINE := 1
+demo: export SCIRIFF_SAMPLES := always
+demo: export SCIRIFF_STORE := $(DEMO_STORE)
+demo: export HF_HUB_OFFLINE := 1
+demo: unexport SCIRIFF_MIRROR
+demo: unexport SCIRIFF_TOKENIZER
+demo: unexport SCIRIFF_TEMPLATES_DIR
+demo: $(READY)
+	@echo '== build twelve tasks from the bundled samples'
+	@$(BIN)/sciriff build --tasks $(DEMO_TASKS)
+	@echo; echo '== a training mixture'
+	@$(BIN)/sciriff mix --instances-per-task 1000 --tulu none
+	@echo; echo '== evaluate two baselines'
+	@$(BIN)/sciriff evaluate --model gold,lead
+	@echo; echo '== leaderboard'
+	@$(BIN)/sciriff leaderboard
+	@echo; echo '== where everything lies'
+	@echo 'instances   $(DEMO_STORE)/instructions/<window>/<task>/{train,validation,test}.jsonl'
+	@echo 'dataset     $(DEMO_STORE)/instructions_hf/<window>/{train,validation,test}.{jsonl,parquet}'
+	@echo 'mixture     $(DEMO_STORE)/training_mix/'
+	@echo 'results     $(DEMO_STORE)/results/'
+	@echo 'ask further: SCIRIFF_STORE=$(DEMO_STORE) $(BIN)/sciriff sql "select * from leaderboard"'
+
+test: $(READY)
+	$(PYTEST) -m 'not slow'
+
+# Exit status 5 of pytest: no test is marked slow.
+slow: $(READY)
+	$(PYTEST) -m slow || test $$? -eq 5
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) dist $(DEMO_STORE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

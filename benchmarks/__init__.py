@@ -1,0 +1,1 @@
+"""Repeatable measurements. Each prints ratios from one run; none asserts a time."""

@@ -1,0 +1,216 @@
+"""One measured run in a process of its own: a build of one benchmark task, or the floor under it.
+
+The floor does what any builder of the same instances must do: read the same bytes, render the kept instances once, count their
+tokens once by the fastest exact method, and write the output once. What it renders is handed to it parsed, which is not
+counted against it. Start-up (interpreter, imports, tokenizer) is outside both measurements; the start of worker processes
+is inside.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from sciriff.building.instances import CHAT_MARKUP_TOKENS
+from sciriff.building.options import BuildOptions
+from sciriff.building.plan import TaskPlan
+from sciriff.building.pool import WorkerPool
+from sciriff.building.progress import Silent
+from sciriff.building.suites import standard_suite
+from sciriff.building.task import Workshop, build_task
+from sciriff.building.tokenizer import bundled_tokenizer
+from sciriff.building.tokens import TokenCounter
+from sciriff.building.validate import Validator
+from sciriff.hashing import file_sha256
+from sciriff.readers import load_reader
+from sciriff.sources.catalogue import Licence, Source, SourceFile
+from sciriff.sources.fetch import AcquiredFile, AcquiredSource
+from sciriff.store import Store
+from sciriff.tasks.bindings import Binding
+from sciriff.tasks.formatters import load_formatter
+from sciriff.tasks.taskfile import TaskFile
+
+WINDOWS = (4096, 8192, 16384)
+
+ENTITY_TEMPLATE = """Extract the mentions of {{ ner_type_list | tojson }} from the text, as a JSON object of arrays.
+
+{{ abstract }}
+|||
+{{ ner_dict | tojson }}"""
+
+PAPER_TEMPLATE = """Write the abstract of this paper.
+
+{{ article }}
+|||
+{{ abstract }}"""
+
+
+def plan(kind: str) -> TaskPlan:
+    """The benchmark task of a kind, ``entity`` or ``paper``."""
+    entity = kind == "entity"
+    name = f"bench_{kind}"
+    metadata = {
+        "task": "ie.named_entity_recognition" if entity else "summarization",
+        "domains": ["biomedicine"],
+        "source_type": "single_source",
+        "input_context": "paragraph" if entity else "multiple_paragraphs",
+        "output_context": "json" if entity else "paragraph",
+        "contributor": "benchmark",
+    }
+    task_file = TaskFile.model_validate(
+        {"name": name, "metadata": metadata, "templates": {0: {"jinja": ENTITY_TEMPLATE if entity else PAPER_TEMPLATE}}}
+    )
+    types = {"Chemical": "Chemical", "Disease": "Disease", "Gene": "Gene"}
+    formatter = {"name": "entities", "args": {"types": types}} if entity else {"name": "identity"}
+    binding = Binding.model_validate(
+        {
+            "source": "bench",
+            "reader": "pubtator" if entity else "json_lines",
+            "splits": {split: {"path": split} for split in ("train", "validation", "test")},
+            "formatter": formatter,
+        }
+    )
+    promise = {"output": "json", "shape": "entities", "labels": list(types)} if entity else {"output": "text"}
+    return TaskPlan(name, task_file, binding, standard_suite(name, promise))
+
+
+def source(files: dict[str, Path]) -> AcquiredSource:
+    """The generated files as an acquired source."""
+    catalogued = {key: SourceFile(url=f"file:///{path.name}") for key, path in files.items()}
+    licence = Licence(id="CC0-1.0", url="https://creativecommons.org/publicdomain/zero/1.0/", redistributable=True)
+    entry = Source(
+        id="bench", title="Benchmark", homepage="-", licence=licence, citation="-", kind="http", files=catalogued
+    )
+    found = {
+        key: AcquiredFile(key, f"file:///{path.name}", path, file_sha256(path), path.stat().st_size, "primary")
+        for key, path in files.items()
+    }
+    return AcquiredSource(entry, found)
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of this process and of the children that have ended."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def measure_build(kind: str, workers: int, cap: int | None, files: dict[str, Path], out: Path) -> dict[str, Any]:
+    """Build the task and say what it took; validation by Great Expectations is told apart."""
+    task, acquired, options = plan(kind), source(files), BuildOptions(WINDOWS, cap)
+    validator = _TimedValidator()
+    TokenCounter(bundled_tokenizer().path)
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    with WorkerPool(workers) as pool:
+        shop = Workshop(Store(str(out)), options, bundled_tokenizer(), pool, validator, Silent())
+        outcome = build_task(task, acquired, shop)
+    return {
+        "cpu": cpu_seconds() - cpu,
+        "wall": time.perf_counter() - wall,
+        "validation_cpu": validator.cpu,
+        "rows": sum(sum(splits.values()) for splits in outcome.rows.values()),
+    }
+
+
+class _TimedValidator(Validator):
+    cpu = 0.0
+
+    def validate(self, *args: Any, **kwargs: Any) -> Any:
+        began = cpu_seconds()
+        try:
+            return super().validate(*args, **kwargs)
+        finally:
+            self.cpu += cpu_seconds() - began
+
+
+def prepare_floor(kind: str, files: dict[str, Path], out: Path, handed_over: Path) -> None:
+    """Save the parsed variables of the instances that a build kept, and to which files they go."""
+    task = plan(kind)
+    reader = load_reader(task.binding.reader)
+    formatter = load_formatter(task.binding.formatter.name)
+    view = source(files).view()
+    kept: dict[str, dict[int, list[int]]] = {}
+    for window in WINDOWS:
+        for split in files:
+            with (out / f"instructions/{window}/bench_{kind}/{split}.jsonl").open("rb") as lines:
+                for line in lines:
+                    row = int(orjson.loads(line)["_instance_id"].rsplit(":", 1)[1])
+                    kept.setdefault(split, {}).setdefault(row, []).append(window)
+    with handed_over.open("wb") as stream:
+        for split, spec in task.splits().items():
+            for row in reader.rows(view, spec):
+                if row.index in kept[split]:
+                    for variables in formatter(reader.parse(row, spec), **task.binding.formatter.args):
+                        pickle.dump((split, row.index, variables, kept[split][row.index]), stream)
+
+
+def measure_floor(kind: str, files: dict[str, Path], handed_over: Path, out: Path) -> dict[str, Any]:
+    """Read, render, count, write; say what it took."""
+    template = plan(kind).task_file.compile(0)
+    counter = TokenCounter(bundled_tokenizer().path)
+    out.mkdir(exist_ok=True)
+    outputs = {(window, split): (out / f"{window}-{split}.jsonl").open("wb") for window in WINDOWS for split in files}
+    spent_cpu = spent_wall = 0.0
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    for path in files.values():
+        with path.open("rb") as stream:
+            while stream.read(1 << 20):
+                pass
+    spent_cpu, spent_wall = cpu_seconds() - cpu, time.perf_counter() - wall
+    rows = 0
+    for batch in _batches(handed_over):
+        cpu, wall = cpu_seconds(), time.perf_counter()
+        for split, row, variables, windows in batch:
+            rendered = template.render(variables)
+            input_tokens, output_tokens = counter.count(rendered.input), counter.count(rendered.output)
+            line = orjson.dumps(
+                {
+                    "input": rendered.input,
+                    "output": rendered.output,
+                    "_instance_id": f"bench_{kind}:{split}:{row}",
+                    "_input_toks": input_tokens,
+                    "_output_toks": output_tokens,
+                },
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+            for window in windows:
+                assert input_tokens + output_tokens <= window - CHAT_MARKUP_TOKENS
+                outputs[window, split].write(line)
+                rows += 1
+        spent_cpu, spent_wall = spent_cpu + cpu_seconds() - cpu, spent_wall + time.perf_counter() - wall
+    return {"cpu": spent_cpu, "wall": spent_wall, "rows": rows}
+
+
+def _batches(handed_over: Path, size: int = 200) -> Iterator[list[Any]]:
+    with handed_over.open("rb") as stream:
+        batch = []
+        while stream.peek(1):  # type: ignore[attr-defined]
+            batch.append(pickle.load(stream))  # noqa: S301 - written by this benchmark a moment ago
+            if len(batch) == size:
+                yield batch
+                batch = []
+        yield batch
+
+
+def main() -> None:
+    request = json.loads(sys.argv[1])
+    files = {key: Path(path) for key, path in request["files"].items()}
+    out, kind = Path(request["out"]), request["kind"]
+    if request["what"] == "build":
+        result = measure_build(kind, request["workers"], request["cap"], files, out)
+    elif request["what"] == "prepare":
+        result = prepare_floor(kind, files, out, Path(request["handed_over"])) or {}
+    else:
+        result = measure_floor(kind, files, Path(request["handed_over"]), out)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Validation of a built task: its facts table against its expectation suite, by Great Expectations.
+
+The facts table has one row per instance and window. Its columns are ``window``, ``split`` (the final one),
+``token_limit`` (the window less what is kept free for chat markup) and the fields of
+:class:`~sciriff.building.facts.InstanceFacts`. All windows of a task are validated as one batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from sciriff.building.data_docs import START_PAGE, build_data_docs
+from sciriff.building.facts import InstanceFacts
+from sciriff.building.gx_context import quiet_context
+from sciriff.building.instances import CHAT_MARKUP_TOKENS, Instance
+from sciriff.building.suites import columns
+from sciriff.errors import TaskFileError
+from sciriff.store import Store
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuite
+
+DOCS = "validation"
+"""Folder of the store that holds the validation results and the site made of them."""
+
+_EXAMPLES = 3
+_NAMED_BY = ["window", "split", "instance_id", "problem"]
+
+FactColumns = dict[str, list[Any]]
+"""The facts table, by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """What came of validating one task.
+
+    Attributes:
+        task: task name.
+        success: whether every expectation is met.
+        failures: one sentence for each expectation that is not, with counts and example instances.
+        document: Great Expectations' own result as plain JSON data, without times; Data Docs are made of it.
+    """
+
+    task: str
+    success: bool
+    failures: tuple[str, ...]
+    document: Mapping[str, Any]
+
+
+def facts_table(windows: Mapping[int, Mapping[str, Iterable[Instance]]]) -> FactColumns:
+    """Gather the facts of all kept instances.
+
+    Args:
+        windows: window in tokens -> final split -> instances.
+    """
+    table: FactColumns = {name: [] for name in ("window", "split", "token_limit", *InstanceFacts._fields)}
+    for window, splits in windows.items():
+        for split, instances in splits.items():
+            facts = [instance.facts for instance in instances]
+            table["window"] += [window] * len(facts)
+            table["split"] += [split] * len(facts)
+            table["token_limit"] += [window - CHAT_MARKUP_TOKENS] * len(facts)
+            for position, name in enumerate(InstanceFacts._fields):
+                table[name] += [fact[position] for fact in facts]
+    return table
+
+
+def validate_facts(task: str, suite: Mapping[str, Any], table: FactColumns) -> ValidationResult:
+    """Hold the facts of a task against its expectations. Not safe for concurrent threads; see :class:`Validator`.
+
+    Raises:
+        TaskFileError: if Great Expectations does not accept the suite.
+    """
+    import pandas as pd
+
+    context = quiet_context()
+    expectations = _expectation_suite(task, suite)
+    batch = (
+        context.data_sources.add_pandas("instructions")
+        .add_dataframe_asset(task)
+        .add_batch_definition_whole_dataframe("all windows")
+        .get_batch({"dataframe": pd.DataFrame(table)})
+    )
+    result = batch.validate(
+        expectations,
+        result_format={
+            "result_format": "SUMMARY",
+            "unexpected_index_column_names": _NAMED_BY,
+            "partial_unexpected_count": _EXAMPLES,
+        },
+    )
+    document: dict[str, Any] = result.to_json_dict()
+    document["meta"] = {"great_expectations_version": document["meta"]["great_expectations_version"]}
+    notes = {expectation["id"]: expectation.get("notes", "") for expectation in suite["expectations"]}
+    failures = tuple(_failure(item, notes) for item in document["results"] if not item["success"])
+    return ValidationResult(task, bool(document["success"]), failures, document)
+
+
+class Validator:
+    """Validates the tasks of one build and publishes the results. May be used from several threads."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, ValidationResult] = {}
+        self._one_at_a_time = threading.Lock()  # the library keeps its context in a global variable
+
+    def validate(
+        self, task: str, suite: Mapping[str, Any], windows: Mapping[int, Mapping[str, Iterable[Instance]]]
+    ) -> ValidationResult:
+        """Validate one task in all windows.
+
+        Args:
+            task: task name.
+            suite: its expectation suite.
+            windows: window in tokens -> final split -> kept instances.
+
+        Raises:
+            TaskFileError: if Great Expectations does not accept the suite.
+        """
+        table = facts_table(windows)
+        with self._one_at_a_time:
+            result = validate_facts(task, suite, table)
+            self._results[task] = result
+        return result
+
+    def publish_docs(self, store: Store, workspace: Path) -> str:
+        """Write the results of this build to the store, and the site of all results that lie there.
+
+        Returns:
+            The site's start page, relative to the store's root; empty if nothing was ever validated.
+        """
+        with self._one_at_a_time:
+            for task, result in sorted(self._results.items()):
+                content = orjson.dumps(result.document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+                store.write_bytes(f"{DOCS}/results/{task}.json", content)
+            if self._results:
+                documents = {
+                    Path(name).stem: orjson.loads(store.read_bytes(f"{DOCS}/results/{name}"))
+                    for name in sorted(store.files(f"{DOCS}/results"))
+                    if name.endswith(".json")
+                }
+                site = workspace / "data_docs"
+                for name in build_data_docs(documents, site):
+                    store.publish(f"{DOCS}/{name}", site / name)
+        start = f"{DOCS}/{START_PAGE}"
+        return start if store.exists(start) else ""
+
+
+def _expectation_suite(task: str, suite: Mapping[str, Any]) -> ExpectationSuite:
+    import great_expectations as gx
+
+    try:
+        return gx.ExpectationSuite(
+            name=suite["name"],
+            id=suite.get("id"),
+            expectations=[dict(expectation) for expectation in suite["expectations"]],
+            meta=dict(suite["meta"]),
+        )
+    except KeyError as error:
+        raise TaskFileError(f"expectation suite of {task}: the key {error} is missing") from error
+    except Exception as error:  # the library raises many kinds, its own and pydantic's
+        raise TaskFileError(f"expectation suite of {task}: {error}") from error
+
+
+def _failure(item: Mapping[str, Any], notes: Mapping[str, str]) -> str:
+    """Say in one sentence what was expected, how many rows differ, and which."""
+    config, result = item["expectation_config"], item["result"]
+    kind, kwargs = config["type"], config["kwargs"]
+    where = ", ".join(columns(kwargs))
+    expected = f"expected that {notes.get(config.get('id', ''), '') or kind} ({kind}{f' on {where}' if where else ''})"
+    if item["exception_info"].get("raised_exception"):
+        return f"{expected}; could not be checked: {item['exception_info']['exception_message']}"
+    if "unexpected_count" not in result:
+        return f"{expected}; found {result.get('observed_value')}"
+    examples = [
+        f"{row['instance_id']} at window {row['window']}{_why(row, kwargs)}"
+        for row in result.get("partial_unexpected_index_list", [])
+    ]
+    return f"{expected}; not so for {result['unexpected_count']} of {result['element_count']}: {'; '.join(examples)}"
+
+
+def _why(row: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
+    looked_at = {name: row[name] for name in columns(kwargs) if name in row and name not in _NAMED_BY}
+    found = [f"{name} {value}" for name, value in looked_at.items()]
+    if row["problem"]:
+        found.append(row["problem"])
+    return f" ({', '.join(found)})" if found else ""

@@ -1,0 +1,65 @@
+"""Totals of the current runs, summed up in the index."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sciriff.results.schema import STATISTICS
+from sciriff.scoring.metrics.statistics import KINDS, Vector
+from sciriff.scoring.outcome import Outcome, ParseStatus, Profile
+from sciriff.scoring.tasks import EVAL_TASKS
+from sciriff.scoring.totals import SETTINGS, Setting, Totals
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_CONDITIONS: dict[Setting, str] = {"all": "true", "valid_json": "parsed"}
+
+
+def totals_of_runs(connection: DuckDBPyConnection) -> dict[tuple[str, Profile], Totals]:
+    """(run id, profile) -> totals of each current run."""
+    vectors = _vectors(connection)
+    statuses, outcomes, misfits = _counts(connection)
+    return {
+        key: Totals(key[1], vectors.get(key, {}), statuses[key], outcomes[key], misfits[key])
+        for key in sorted(outcomes)
+        if key in vectors
+    }
+
+
+def _vectors(connection: DuckDBPyConnection) -> dict[tuple[str, Profile], dict[tuple[Setting, str], Vector]]:
+    kinds = {metric: kind for task in EVAL_TASKS for metric, kind in task.metrics}
+    names = [column.name for column in STATISTICS]
+    found: dict[tuple[str, Profile], dict[tuple[Setting, str], Vector]] = defaultdict(dict)
+    connection.execute("SET threads = 1")  # sums of fractions depend on their order in the last digit
+    for setting in SETTINGS:
+        sums = ", ".join(f"coalesce(sum({name}) FILTER ({_CONDITIONS[setting]}), 0)" for name in names)
+        query = f"SELECT run_id, profile, metric, {sums} FROM scores GROUP BY ALL ORDER BY ALL"
+        for run_id, profile, metric, *values in connection.execute(query).fetchall():
+            kind = KINDS[kinds[metric]]
+            by_name = dict(zip(names, values, strict=True))
+            columns = [_number(by_name[name]) for name in kind._fields]
+            found[run_id, Profile(profile)][setting, metric] = kind(*columns)
+    connection.execute("RESET threads")
+    return found
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, float) else int(value)
+
+
+def _counts(connection: DuckDBPyConnection) -> tuple[Any, Any, Any]:
+    statuses: dict[tuple[str, Profile], Counter[ParseStatus]] = defaultdict(Counter)
+    outcomes: dict[tuple[str, Profile], Counter[Outcome]] = defaultdict(Counter)
+    misfits: Counter[tuple[str, Profile]] = Counter()
+    for profile, prefix in ((Profile.CORRECTED, ""), (Profile.ORIGINAL, "original_")):
+        query = f"SELECT run_id, {prefix}parse_status, {prefix}outcome, count(*) FROM samples GROUP BY ALL"
+        for run_id, status, outcome, count in connection.execute(query).fetchall():
+            outcomes[run_id, profile][Outcome(outcome)] += count
+            if outcome != Outcome.SYSTEM_FAILED:
+                statuses[run_id, profile][ParseStatus(status)] += count
+            if profile is Profile.CORRECTED and outcome == Outcome.MODEL_FAILED:
+                parsed = status in (ParseStatus.VALID_JSON, ParseStatus.EXTRACT_SUCCESS)
+                misfits[run_id, profile] += count if parsed else 0
+    return statuses, outcomes, misfits

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sciriff.errors import SourceError, UsageError
+from sciriff.sources.catalogue import Source, load_catalogue, source
+
+
+def test_the_catalogue_is_valid_and_complete() -> None:
+    catalogue = load_catalogue()
+    assert {"anat_em", "annotated_materials_syntheses", "biored", "cdr", "chemprot", "scierc", "schema_to_json"} <= set(
+        catalogue
+    )
+    assert {"scicite", "pubmedqa", "covid_deepset", "qasper", "tulu_v2_sft_mixture"} <= set(catalogue)
+    assert list(catalogue["qasper"].files) == ["train_dev", "test"]
+    assert catalogue["pubmedqa"].files["labelled"].bytes == 2584787
+
+
+def test_every_address_is_named_once_and_every_file_has_a_name() -> None:
+    files = [file for entry in load_catalogue().values() for file in entry.files.values()]
+    assert len({file.url for file in files}) == len(files)
+    assert all(file.name and "/" not in file.name for file in files)
+    assert all(file.url.startswith(("https://", "http://")) for file in files)
+
+
+def test_sources_without_a_stated_licence_are_not_called_redistributable() -> None:
+    for entry in load_catalogue().values():
+        assert not (entry.licence.id == "none-stated" and entry.licence.redistributable)
+
+
+def test_unknown_sources_suggest_near_ones() -> None:
+    assert source("scierc").id == "scierc"
+    with pytest.raises(UsageError, match=r"unknown source 'scierk'; did you mean scierc"):
+        source("scierk")
+
+
+GOOD = """
+toy:
+  title: Toy
+  homepage: http://toy.example
+  licence: {id: MIT, url: null, redistributable: true}
+  citation: "Nobody: Toy."
+  kind: http
+  files: {a: {url: "http://toy.example/a%20b.zip?raw=1"}}
+"""
+
+
+def test_file_names_come_from_the_path_of_the_address(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.yaml"
+    path.write_text(GOOD)
+    toy = load_catalogue(path)["toy"]
+    assert isinstance(toy, Source)
+    assert toy.files["a"].name == "a b.zip"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("  title: Toy\n", "", r"key toy\.title"),
+        ("kind: http", "kind: ftp", r"key toy\.kind"),
+        ("id: MIT,", "id: MIT, colour: blue,", r"key toy\.licence\.colour"),
+        ('raw=1"', 'raw=1", sha256: abc', r"key toy\.files\.a\.sha256"),
+        ('files: {a: {url: "http://toy.example/a%20b.zip?raw=1"}}', "files: {}", r"key toy\.files"),
+        ("toy:", "toy: [", "cannot be read"),
+    ],
+)
+def test_wrong_entries_name_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:
+    path = tmp_path / "catalogue.yaml"
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(SourceError, match=rf"catalogue\.yaml.*{key}"):
+        load_catalogue(path)

@@ -1,6 +1,8 @@
 # Needs Python 3.11 or 3.12, git and make; everything else goes into .venv, pinned by hash in requirements.lock.
 
-PYTHON := $(firstword $(shell command -v python3.11 || command -v python3.12 || command -v python3))
+# The first of these that runs and is new enough (a name on the PATH may be a shim of a version that is not there).
+FITTING = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+PYTHON = $(shell for name in python3.11 python3.12 python3; do $$name -c '$(FITTING)' 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -18,10 +20,11 @@ help:
 	@echo 'make clean   remove the environment, caches and demo artifacts'
 
 setup: $(READY)
+	@echo 'the environment is ready: $(BIN)/sciriff --help'
 
 # The stamp is newer than what it was made from: a second run does nothing.
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 13) or sys.exit("sciriff needs Python 3.11 or 3.12, found " + sys.version.split()[0] + " at " + sys.executable)'
+	@test -n '$(PYTHON)' || { echo 'sciriff needs Python 3.11 or 3.12; none of python3.11, python3.12, python3 on the PATH is one' >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -47,7 +47,12 @@ def _compare(kind: str, scale: float, cap: int | None, folder: Path) -> None:
     floor = _run({**common, "what": "floor", "out": str(folder / "floor"), "handed_over": handed_over})
     if not one["rows"] == two["rows"] == floor["rows"]:
         sys.exit(f"{kind}: builds and floor made different numbers of instances: {one}, {two}, {floor}")
-    _line(kind, "floor", floor, f"{sum(path.stat().st_size for path in files.values()) / 1e6:.0f} MB read, {one['rows']} rows")
+    _line(
+        kind,
+        "floor",
+        floor,
+        f"{sum(path.stat().st_size for path in files.values()) / 1e6:.0f} MB read, {one['rows']} rows",
+    )
     _line(kind, "build, 1 worker", one, f"{one['cpu'] / floor['cpu']:.2f} x the floor's CPU (at most 2)")
     building = one["cpu"] - one["validation_cpu"]
     _line(kind, "  less validation", {**one, "cpu": building}, f"{building / floor['cpu']:.2f} x the floor's CPU")
@@ -55,7 +60,9 @@ def _compare(kind: str, scale: float, cap: int | None, folder: Path) -> None:
 
 
 def _line(kind: str, what: str, result: dict[str, Any], ratio: str) -> None:
-    print(f"{kind:8}{what:18}{result['cpu']:9.2f}{result['wall']:9.2f}{result['peak'] / 1e6:9.0f}   {ratio}", flush=True)
+    print(
+        f"{kind:8}{what:18}{result['cpu']:9.2f}{result['wall']:9.2f}{result['peak'] / 1e6:9.0f}   {ratio}", flush=True
+    )
 
 
 def _run(request: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,36 @@ TYPES = ("Chemical", "Disease", "Gene")
 
 _SYLLABLES = "al an ar ase ate ben bi car cel chlor co cyt de di e en ep er ex fer gen glu hy ic im in ine ion is ity ki la lin lo "
 _SYLLABLES += "ly ma me mi mo ne neur o ol or ox pan pep phen plas pro re ri ro se sis sol sta syn ta te ther ti tion to tri ul um va vi xa"
-_COMMON = "the of and in to with a for was is were by that as on at from we this these are be an not or which after between".split()
+_COMMON = [
+    "the",
+    "of",
+    "and",
+    "in",
+    "to",
+    "with",
+    "a",
+    "for",
+    "was",
+    "is",
+    "were",
+    "by",
+    "that",
+    "as",
+    "on",
+    "at",
+    "from",
+    "we",
+    "this",
+    "these",
+    "are",
+    "be",
+    "an",
+    "not",
+    "or",
+    "which",
+    "after",
+    "between",
+]
 _PARAGRAPHS = 20_000
 
 

@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 _SPLITS = ("train", "validation", "test")
 
 
-def publish_build(store: Store, outcomes: Sequence[TaskOutcome], combined: CombineOutcome | None) -> None:
-    """Create the artifacts of a build. Call it inside its flow run."""
+def publish_build(
+    store: Store, outcomes: Sequence[TaskOutcome], combined: CombineOutcome | None, docs: str = ""
+) -> None:
+    """Create the artifacts of a build. Call it inside its flow run.
+
+    Args:
+        store: where everything lies.
+        outcomes: one per task.
+        combined: the combined dataset, if there is one.
+        docs: start page of the validation results, relative to the store; empty if nothing was validated.
+    """
     create_table_artifact(
         build_table(outcomes), key="build-tasks", description="Rows, tokens and dropped records per task and window"
     )
@@ -29,6 +38,8 @@ def publish_build(store: Store, outcomes: Sequence[TaskOutcome], combined: Combi
     create_link_artifact(
         link_to(store, "instructions"), link_text="task files", key="build-task-files", description="By window and task"
     )
+    if docs:
+        create_link_artifact(link_to(store, docs), link_text="validation results (Data Docs)", key="build-data-docs")
     if combined is not None:
         for window in combined.windows:
             if window.state != "empty":

@@ -24,19 +24,23 @@ class ArtifactProgress:
     A finished step is shown at once, notes from inside a step at most every three seconds. Safe to use from threads.
     """
 
-    def __init__(self, key: str, steps: int) -> None:
-        """Create the artifact at 0 of ``steps``. Call it inside a flow run.
+    def __init__(self, key: str) -> None:
+        """Create the artifact at 0 percent. Call it inside a flow run.
 
         Args:
             key: artifact key, lower-case letters, digits and dashes.
-            steps: pieces of work in the run.
         """
-        self._steps = max(steps, 1)
+        self._steps = 1
         self._done = 0
         self._shown_at = time.monotonic()
         self._lock = threading.Lock()
         self._logger: LoggerAdapter[Any] | Logger = get_run_logger()
-        self._artifact: UUID = create_progress_artifact(0.0, key=key, description=f"0 of {steps}")  # type: ignore[assignment]
+        self._artifact: UUID = create_progress_artifact(0.0, key=key, description="starting")  # type: ignore[assignment]
+
+    def expect(self, steps: int) -> None:
+        """Say how many pieces of work there are."""
+        with self._lock:
+            self._steps = max(steps, 1)
 
     def finished(self, what: str) -> None:
         """Count one finished step."""

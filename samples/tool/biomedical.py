@@ -37,6 +37,7 @@ _BIORED = {
 _CDR = {"C": "Chemical", "D": "Disease"}
 _CHEMPROT = {"C": "CHEMICAL", "G": "GENE-Y", "F": "GENE-N"}
 _EVALUATED = ("CPR:3", "CPR:4", "CPR:5", "CPR:6", "CPR:9")
+_PMC = {"train": 9000000, "dev": 9100000, "test": 9200000}
 # An AppleDouble header, as macOS leaves it beside files in archives: to be skipped by readers.
 RESOURCE_FORK = bytes.fromhex("0005160700020000") + b"Mac OS X        " + bytes(2)
 
@@ -50,9 +51,7 @@ def anat_em() -> bytes:
     for split, studies in corpus.cut(load_studies(), TRAIN, DEV).items():
         files = {f"PMID-{study.pmid}": _anatomy_of_study(study) for study in studies}
         for number, excerpt in enumerate(excerpts[split], 1):
-            files[f"PMC-{900000 + 31 * len(excerpt['text'])}-{excerpt['kind']}-{number:02d}"] = parse_markup(
-                excerpt["text"]
-            )
+            files[f"PMC-{_PMC[split] + number}-{excerpt['kind']}-{number:02d}"] = parse_markup(excerpt["text"])
         folder = f"{root}/standoff/{names[split]}"
         for name, marked in sorted(files.items()):
             members[f"{folder}/{name}.ann"] = _brat_lines(marked)
@@ -63,9 +62,8 @@ def anat_em() -> bytes:
 
 
 def _anatomy_of_study(study: Study) -> Marked:
-    title = parse_markup(study.source["title"])
     body = " ".join(study.source[name] for name in SECTIONS)
-    return parse_markup(f"{study.source['title']}\n{body}\n") if title.text else title
+    return parse_markup(f"{study.source['title']}\n{body}\n")
 
 
 def _brat_lines(marked: Marked) -> bytes:

@@ -1,7 +1,7 @@
 """The story of a build, top to bottom.
 
-A :class:`Build` is the story's state: its steps are called in order by :func:`build_tasks` and, each as a Prefect task, by the
-flow ``build-sciriff``.
+A :class:`Build` holds what its steps share. :func:`build_tasks` calls the steps in order; the flow ``build-sciriff`` runs
+each of them as a Prefect task.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
 
 from sciriff.building.combine import CombineOutcome, built_tasks, combine
 from sciriff.building.options import BuildOptions
@@ -20,10 +19,10 @@ from sciriff.building.outcome import TaskOutcome, exit_code_of, outcome_of_error
 from sciriff.building.plan import TaskPlan, plan_tasks
 from sciriff.building.pool import WorkerPool
 from sciriff.building.progress import Progress, Transfers
-from sciriff.building.task import Workshop, build_task
+from sciriff.building.task import Workshop, build_task, is_sample
 from sciriff.building.tokenizer import bundled_tokenizer, find_tokenizer
 from sciriff.building.tokens import TokenizerFile
-from sciriff.building.validate import Validator
+from sciriff.building.validate import publish_docs
 from sciriff.errors import ExitCode, SciriffError
 from sciriff.settings import Settings
 from sciriff.sources import catalogue
@@ -44,7 +43,7 @@ class BuildReport:
         combined: the combined dataset; None if nothing was built or combining was not asked for.
         store_path: root of the artifacts.
         docs_path: start page of the validation results (Data Docs), relative to the root; empty if nothing was validated.
-        tokenizer: what tokens were counted with; empty if nothing could be counted.
+        tokenizers: what tokens were counted with.
         seconds: wall time.
     """
 
@@ -52,7 +51,7 @@ class BuildReport:
     combined: CombineOutcome | None
     store_path: str
     docs_path: str
-    tokenizer: str
+    tokenizers: tuple[str, ...]
     seconds: float
 
     @property
@@ -78,34 +77,34 @@ def build_tasks(
         StoreError: if the store cannot be written.
     """
     started = time.monotonic()
-    with Build(names, options, settings, progress, force=force, update_lock=update_lock) as build:
-        with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as threads:
-            list(threads.map(build.acquire, build.sources))
-        with (
-            progress.stage("tasks", len(build.tasks)) as stage,
-            ThreadPoolExecutor(settings.workers, thread_name_prefix="task") as threads,
-        ):
-            outcomes = []
-            for outcome in threads.map(build.build_task, build.tasks):
-                outcomes.append(outcome)
-                stage.advance(note=f"{outcome.task} {outcome.state}")
-        docs = build.publish_docs()
-        combined = build.combine() if combining and any(outcome.done for outcome in outcomes) else None
-        tokenizer = build.tokenizer_name
-    return BuildReport(
-        tuple(outcomes), combined, build.store.path(""), docs, tokenizer, round(time.monotonic() - started, 3)
+    build = Build(names, options, settings, progress, force=force, update_lock=update_lock)
+    with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as threads:
+        list(threads.map(build.acquire, build.sources))
+    outcomes = []
+    with (
+        progress.stage("tasks", len(build.tasks)) as stage,
+        ThreadPoolExecutor(settings.workers, thread_name_prefix="task") as threads,
+    ):
+        for outcome in threads.map(build.build_task, build.tasks):
+            outcomes.append(outcome)
+            stage.advance(note=f"{outcome.task} {outcome.state}")
+    combined = (
+        combine_built(build.store, options.windows) if combining and any(task.done for task in outcomes) else None
     )
+    docs = publish_docs(build.store)
+    seconds = round(time.monotonic() - started, 3)
+    return BuildReport(tuple(outcomes), combined, build.store.path(""), docs, build.tokenizers, seconds)
 
 
 class Build:
     """One build: its plans, its sources as they are acquired, and what its tasks share.
 
-    Use as a context manager. Call :meth:`acquire` for every source before building the tasks that need it; both may be called
-    from several threads.
+    Call :meth:`acquire` for a source before building the tasks that need it; both may be called from several threads.
 
     Attributes:
         tasks: names of the tasks to build, in alphabetical order.
         sources: ids of the sources they need, in alphabetical order.
+        source_of: task -> its source, for tasks whose files are in order.
         store: where artifacts go.
     """
 
@@ -127,26 +126,17 @@ class Build:
         """
         self._plans = plan_tasks(names, settings.templates_dir)
         self._options, self._settings, self._progress = options, settings, progress
-        self._force, self._update_lock = force, update_lock
+        self._update_lock = update_lock
         self._acquired: dict[str, AcquiredSource | SciriffError] = {}
-        self._shop: Workshop | None = None
-        self._opening = threading.Lock()
+        self._tokenizers: dict[bool, TokenizerFile] = {}
+        self._choosing = threading.Lock()
         self.store = Store(settings.store)
         self.store.check_writable()
-        self._pool = WorkerPool(settings.workers)
-        self._validator = Validator()
+        self._shop = Workshop(self.store, options, WorkerPool(settings.workers), progress, force)
         self.tasks = tuple(self._plans)
         self._files = files_needed(self._plans)
         self.sources = tuple(self._files)
-
-    def __enter__(self) -> Build:
-        self._pool.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.__exit__(kind, error, trace)
+        self.source_of = {name: plan.binding.source for name, plan in self._plans.items() if isinstance(plan, TaskPlan)}
 
     def acquire(self, source: str) -> AcquiredSource | SciriffError:
         """Get the files of a source onto local disk; an error is remembered and becomes that of the source's tasks."""
@@ -159,13 +149,8 @@ class Build:
         """Build one task. What stops it becomes its outcome and touches no other task."""
         started = time.monotonic()
         try:
-            plan = self._plans[name]
-            if isinstance(plan, SciriffError):
-                raise plan
-            source = self._acquired[plan.binding.source]
-            if isinstance(source, SciriffError):
-                raise source
-            return build_task(plan, source, self._workshop())
+            plan, source, tokenizer = self._ready(name)
+            return build_task(plan, source, tokenizer, self._shop)
         except SciriffError as error:
             return outcome_of_error(name, error, time.monotonic() - started)
         except Exception as error:  # a defect of ours must not take the other tasks down
@@ -173,38 +158,37 @@ class Build:
             defect = SciriffError(f"{name}: internal error, please report it: {type(error).__name__}: {error}")
             return outcome_of_error(name, defect, time.monotonic() - started)
 
-    def publish_docs(self) -> str:
-        """Publish the validation results of the tasks built; returns their start page in the store, or nothing."""
-        with self.store.workspace() as workspace:
-            return self._validator.publish_docs(self.store, workspace)
-
-    def combine(self) -> CombineOutcome:
-        """Combine every built task of the store, at each window."""
-        return combine_built(self.store, self._options.windows)
-
     @property
-    def tokenizer_name(self) -> str:
-        """What tokens are counted with; empty before the first task."""
-        return self._shop.tokenizer.name if self._shop is not None else ""
+    def tokenizers(self) -> tuple[str, ...]:
+        """Names of the tokenizers in use."""
+        return tuple(sorted(tokenizer.name for tokenizer in self._tokenizers.values()))
 
-    def _workshop(self) -> Workshop:
-        """What the tasks share; the tokenizer depends on where the sources came from, so it is chosen last."""
-        with self._opening:
-            if self._shop is None:
-                tokenizer = self._choose_tokenizer()
-                self._progress.log(f"tokens are counted with {tokenizer.name}, sha256 {tokenizer.sha256[:12]}")
-                self._shop = Workshop(
-                    self.store, self._options, tokenizer, self._pool, self._validator, self._progress, self._force
-                )
-            return self._shop
+    def key(self, name: str) -> str:
+        """Build key of a task whose source is acquired; empty if something stands in the way of building it."""
+        try:
+            plan, source, tokenizer = self._ready(name)
+        except SciriffError:
+            return ""
+        return plan.key(source, tokenizer, self._options)
 
-    def _choose_tokenizer(self) -> TokenizerFile:
-        acquired = [source for source in self._acquired.values() if isinstance(source, AcquiredSource)]
-        if self._settings.tokenizer is None and all(
-            file.origin == "sample" for source in acquired for file in source.files.values()
-        ):
-            return bundled_tokenizer()
-        return find_tokenizer(self._settings)
+    def _ready(self, name: str) -> tuple[TaskPlan, AcquiredSource, TokenizerFile]:
+        plan = self._plans[name]
+        if isinstance(plan, SciriffError):
+            raise plan
+        source = self._acquired[plan.binding.source]
+        if isinstance(source, SciriffError):
+            raise source
+        return plan, source, self._tokenizer(source)
+
+    def _tokenizer(self, source: AcquiredSource) -> TokenizerFile:
+        """The tokenizer of the settings; for a bundled sample the one bundled with it, unless another is asked for."""
+        bundled = self._settings.tokenizer is None and is_sample(source)
+        with self._choosing:
+            if bundled not in self._tokenizers:
+                found = bundled_tokenizer() if bundled else find_tokenizer(self._settings)
+                self._progress.log(f"tokens are counted with {found.name}, sha256 {found.sha256[:12]}")
+                self._tokenizers[bundled] = found
+            return self._tokenizers[bundled]
 
 
 def fetch_sources(

@@ -82,19 +82,19 @@ class _ImportCollector(ast.NodeVisitor):
     def __init__(self) -> None:
         self.imported: list[tuple[str, list[str]]] = []
 
-    def visit_If(self, node: ast.If) -> None:  # noqa: N802 - the name ast.NodeVisitor asks for
+    def visit_If(self, node: ast.If) -> None:
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             for statement in node.orelse:
                 self.visit(statement)
         else:
             self.generic_visit(node)
 
-    def visit_Import(self, node: ast.Import) -> None:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             if alias.name.startswith(f"{_PACKAGE}."):
                 parent, _, leaf = alias.name.rpartition(".")
                 self.imported.append((parent, [leaf]))
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         if node.level == 0 and node.module and node.module.split(".")[0] == _PACKAGE:
             self.imported.append((node.module, [alias.name for alias in node.names]))

@@ -13,6 +13,7 @@ import orjson
 from sciriff.building.fingerprint import code_digest, library_versions
 from sciriff.building.instances import Recipe
 from sciriff.building.options import BuildOptions
+from sciriff.building.splitting import SPLITS
 from sciriff.building.suites import default_suite
 from sciriff.building.tokens import TokenizerFile
 from sciriff.errors import SciriffError, TaskFileError, UsageError
@@ -53,13 +54,11 @@ class TaskPlan:
 
     def splits(self) -> dict[str, SplitSpec]:
         """The source splits to read, by canonical name; those that the task file skips are left out."""
-        lookup = self.task_file.split_lookup or {}
+        bound = self.binding.split_specs()
+        lookup = {str(ours): theirs for ours, theirs in (self.task_file.split_lookup or {}).items()}
         skipped = self.task_file.skip_splits or ()
-        return {
-            name: SplitSpec(bound.path, bound.options)
-            for name in ("train", "validation", "test")
-            if name not in skipped and (bound := self.binding.splits.get(lookup.get(name, name))) is not None
-        }
+        found = {name: bound.get(lookup.get(name, name)) for name in SPLITS if name not in skipped}
+        return {name: spec for name, spec in found.items() if spec is not None}
 
     def files(self) -> list[str]:
         """Keys of the source's files that the task needs."""

@@ -10,37 +10,26 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from loky import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _QUEUED_PER_WORKER = 3
+_IDLE_SECONDS = 20
 
 
 class WorkerPool:
     """Runs one function over a stream of items, in this process or in several.
 
-    Use as a context manager. With one worker nothing is started: the function runs here.
+    With one worker nothing is started: the function runs here. Otherwise the process keeps one set of workers, shared by all
+    pools of the same size; they end when they have been idle for a while, or with the process.
     """
 
     def __init__(self, workers: int) -> None:
         """Name the number of worker processes; they start when the first work comes."""
         self.workers = workers
-        self._executor: ProcessPoolExecutor | None = None
-        self._starting = threading.Lock()
-
-    def __enter__(self) -> WorkerPool:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, kill_workers=True)
-            self._executor = None
 
     def map_unordered(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield results as they come. Items are drawn only as fast as workers take them, so memory stays bounded.
@@ -51,7 +40,7 @@ class WorkerPool:
         if self.workers == 1:
             yield from map(function, items)
             return
-        executor = self._started()
+        executor = _shared_executor(self.workers)
         pending: set[Future[Result]] = set()
         try:
             for item in items:
@@ -66,16 +55,25 @@ class WorkerPool:
             for future in pending:
                 future.cancel()
 
-    def _started(self) -> ProcessPoolExecutor:
-        with self._starting:
-            if self._executor is None:
-                from loky import ProcessPoolExecutor
 
-                environment: dict[str, Any] = {"TOKENIZERS_PARALLELISM": "false"}
-                self._executor = ProcessPoolExecutor(
-                    max_workers=self.workers, initializer=_end_with_parent, initargs=(os.getpid(),), env=environment
-                )
-            return self._executor
+def stop_workers() -> None:
+    """End the process's workers now, if it has any."""
+    from loky import get_reusable_executor
+
+    get_reusable_executor(kill_workers=True).shutdown(wait=True, kill_workers=True)
+
+
+def _shared_executor(workers: int) -> Executor:
+    from loky import get_reusable_executor
+
+    executor: Executor = get_reusable_executor(
+        max_workers=workers,
+        timeout=_IDLE_SECONDS,
+        initializer=_end_with_parent,
+        initargs=(os.getpid(),),
+        env={"TOKENIZERS_PARALLELISM": "false"},
+    )
+    return executor
 
 
 def _end_with_parent(parent: int) -> None:

@@ -19,7 +19,7 @@ from sciriff.building.progress import Progress
 from sciriff.building.rows import SplitRows, batches
 from sciriff.building.sampling import Selection, SplitSample
 from sciriff.building.tokens import TokenizerFile
-from sciriff.building.validate import Validator
+from sciriff.building.validate import ValidationResult, result_path, validate
 from sciriff.errors import SourceError, ValidationFailedError
 from sciriff.hashing import keyed_rank
 from sciriff.readers import load_reader
@@ -38,18 +38,14 @@ class Workshop:
     Attributes:
         store: where artifacts go.
         options: the build's parameters.
-        tokenizer: what tokens are counted with.
         pool: worker processes.
-        validator: checks a task's facts against its expectation suite.
         progress: where progress goes.
         force: build even what is there and intact.
     """
 
     store: Store
     options: BuildOptions
-    tokenizer: TokenizerFile
     pool: WorkerPool
-    validator: Validator
     progress: Progress
     force: bool = False
 
@@ -59,14 +55,20 @@ def folder(window: int, task: str) -> str:
     return f"instructions/{window}/{task}"
 
 
-def build_task(plan: TaskPlan, source: AcquiredSource, shop: Workshop) -> TaskOutcome:
+def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile, shop: Workshop) -> TaskOutcome:
     """Build one task in all windows, unless intact artifacts of the same key are there.
+
+    Args:
+        plan: the task.
+        source: the files that it needs, on local disk.
+        tokenizer: what tokens are counted with.
+        shop: what all tasks of the build share.
 
     Raises:
         SciriffError: if the task cannot be built; nothing of it was published then, and what was there before still is.
     """
     started = time.monotonic()
-    recipe = plan.recipe(source, shop.tokenizer, shop.options)
+    recipe = plan.recipe(source, tokenizer, shop.options)
     reason = "forced" if shop.force else why_build(shop.store, recipe)
     if not reason:
         manifests = {window: shop.store.read_manifest(folder(window, recipe.task)) or {} for window in recipe.windows}
@@ -79,11 +81,11 @@ def build_task(plan: TaskPlan, source: AcquiredSource, shop: Workshop) -> TaskOu
             window: write_splits(placed, workspace, workspace / str(window))
             for window, placed in assembly.windows.items()
         }
-        result = shop.validator.validate(recipe.task, plan.suite, assembly.windows)
+        result = validate(recipe.task, plan.suite, assembly.windows)
         if not result.success:
             raise ValidationFailedError(f"{recipe.task}: does not meet its expectations; " + "; ".join(result.failures))
-        manifests = _manifests(plan, recipe, source, shop, sampled, assembly, files)
-        _publish(shop.store, recipe.task, manifests, workspace)
+        manifests = _manifests(plan, recipe, source, tokenizer, sampled, assembly, files, shop.options)
+        _publish(shop.store, result, manifests, workspace)
     return outcome_of_manifests(recipe.task, "built", manifests, time.monotonic() - started, reason)
 
 
@@ -103,7 +105,7 @@ def why_build(store: Store, recipe: Recipe) -> str:
 
 def _refuse_lesser_source(plan: TaskPlan, source: AcquiredSource, shop: Workshop) -> None:
     """Do not let the bundled samples replace what was built from real data."""
-    if shop.force or not _is_sample(source):
+    if shop.force or not is_sample(source):
         return
     for window in shop.options.windows:
         manifest = shop.store.read_manifest(folder(window, plan.name))
@@ -115,7 +117,8 @@ def _refuse_lesser_source(plan: TaskPlan, source: AcquiredSource, shop: Workshop
             )
 
 
-def _is_sample(source: AcquiredSource) -> bool:
+def is_sample(source: AcquiredSource) -> bool:
+    """Whether a source is a bundled miniature."""
     return any(file.origin == "sample" for file in source.files.values())
 
 
@@ -178,10 +181,11 @@ def _manifests(
     plan: TaskPlan,
     recipe: Recipe,
     source: AcquiredSource,
-    shop: Workshop,
+    tokenizer: TokenizerFile,
     sampled: _Sampled,
     assembly: Assembly,
     files: Mapping[int, Mapping[str, Any]],
+    options: BuildOptions,
 ) -> dict[int, dict[str, Any]]:
     """The manifest of each window. Holds no time, host or path: equal builds give equal manifests."""
     malformed = merge_counts([{split: len(messages)} for split, messages in sampled.malformed.items()])
@@ -214,11 +218,11 @@ def _manifests(
             },
             "missing": [source.source.files[key].url for key in source.missing if key in plan.files()],
             "partial": source.partial,
-            "sample": _is_sample(source),
+            "sample": is_sample(source),
             "licence": source.source.licence.id,
         },
-        "parameters": shop.options.describe(),
-        "tokenizer": {"name": shop.tokenizer.name, "sha256": shop.tokenizer.sha256},
+        "parameters": options.describe(),
+        "tokenizer": {"name": tokenizer.name, "sha256": tokenizer.sha256},
         "code": plan.code(),
         "source_rows": dict(sampled.sizes),
         "malformed": {split: messages[:_NAMED_RECORDS] for split, messages in sampled.malformed.items()},
@@ -238,11 +242,13 @@ def _manifests(
     }
 
 
-def _publish(store: Store, task: str, manifests: Mapping[int, dict[str, Any]], workspace: Path) -> None:
-    """Put the finished files into the store: the old manifest goes first and the new one comes last."""
+def _publish(store: Store, result: ValidationResult, manifests: Mapping[int, dict[str, Any]], workspace: Path) -> None:
+    """Put finished files into the store: old manifests go first, then come data, validation result and new manifests."""
+    for window in manifests:
+        store.delete(f"{folder(window, result.task)}/{MANIFEST}")
     for window, manifest in manifests.items():
-        where = folder(window, task)
-        store.delete(f"{where}/{MANIFEST}")
         for name in manifest["files"]:
-            store.publish(f"{where}/{name}", workspace / str(window) / name)
-        store.write_manifest(where, manifest)
+            store.publish(f"{folder(window, result.task)}/{name}", workspace / str(window) / name)
+    store.write_bytes(result_path(result.task), result.serialised())
+    for window, manifest in manifests.items():
+        store.write_manifest(folder(window, result.task), manifest)

@@ -7,6 +7,7 @@ The facts table has one row per instance and window. Its columns are ``window``,
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from sciriff.building.gx_context import quiet_context
 from sciriff.building.instances import CHAT_MARKUP_TOKENS, Instance
 from sciriff.building.suites import columns
 from sciriff.errors import TaskFileError
-from sciriff.store import Store
+from sciriff.hashing import digest, file_sha256
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuite
@@ -52,6 +54,10 @@ class ValidationResult:
     failures: tuple[str, ...]
     document: Mapping[str, Any]
 
+    def serialised(self) -> bytes:
+        """The document as JSON, in bytes that depend on the result alone."""
+        return orjson.dumps(self.document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+
 
 def facts_table(windows: Mapping[int, Mapping[str, Iterable[Instance]]]) -> FactColumns:
     """Gather the facts of all kept instances.
@@ -72,7 +78,7 @@ def facts_table(windows: Mapping[int, Mapping[str, Iterable[Instance]]]) -> Fact
 
 
 def validate_facts(task: str, suite: Mapping[str, Any], table: FactColumns) -> ValidationResult:
-    """Hold the facts of a task against its expectations. Not safe for concurrent threads; see :class:`Validator`.
+    """Hold the facts of a task against its expectations. Not safe for concurrent threads; see :func:`validate`.
 
     Raises:
         TaskFileError: if Great Expectations does not accept the suite.
@@ -102,53 +108,55 @@ def validate_facts(task: str, suite: Mapping[str, Any], table: FactColumns) -> V
     return ValidationResult(task, bool(document["success"]), failures, document)
 
 
-class Validator:
-    """Validates the tasks of one build and publishes the results. May be used from several threads."""
+_ONE_AT_A_TIME = threading.Lock()  # the library keeps its context in a global variable
 
-    def __init__(self) -> None:
-        self._results: dict[str, ValidationResult] = {}
-        self._one_at_a_time = threading.Lock()  # the library keeps its context in a global variable
 
-    def validate(
-        self, task: str, suite: Mapping[str, Any], windows: Mapping[int, Mapping[str, Iterable[Instance]]]
-    ) -> ValidationResult:
-        """Validate one task in all windows.
+def validate(
+    task: str, suite: Mapping[str, Any], windows: Mapping[int, Mapping[str, Iterable[Instance]]]
+) -> ValidationResult:
+    """Validate one task in all windows. May be called from several threads.
 
-        Args:
-            task: task name.
-            suite: its expectation suite.
-            windows: window in tokens -> final split -> kept instances.
+    Args:
+        task: task name.
+        suite: its expectation suite.
+        windows: window in tokens -> final split -> kept instances.
 
-        Raises:
-            TaskFileError: if Great Expectations does not accept the suite.
-        """
-        table = facts_table(windows)
-        with self._one_at_a_time:
-            result = validate_facts(task, suite, table)
-            self._results[task] = result
-        return result
+    Raises:
+        TaskFileError: if Great Expectations does not accept the suite.
+    """
+    table = facts_table(windows)
+    with _ONE_AT_A_TIME:
+        return validate_facts(task, suite, table)
 
-    def publish_docs(self, store: Store, workspace: Path) -> str:
-        """Write the results of this build to the store, and the site of all results that lie there.
 
-        Returns:
-            The site's start page, relative to the store's root; empty if nothing was ever validated.
-        """
-        with self._one_at_a_time:
-            for task, result in sorted(self._results.items()):
-                content = orjson.dumps(result.document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-                store.write_bytes(f"{DOCS}/results/{task}.json", content)
-            if self._results:
-                documents = {
-                    Path(name).stem: orjson.loads(store.read_bytes(f"{DOCS}/results/{name}"))
-                    for name in sorted(store.files(f"{DOCS}/results"))
-                    if name.endswith(".json")
-                }
-                site = workspace / "data_docs"
-                for name in build_data_docs(documents, site):
-                    store.publish(f"{DOCS}/{name}", site / name)
-        start = f"{DOCS}/{START_PAGE}"
-        return start if store.exists(start) else ""
+def result_path(task: str) -> str:
+    """Where a task's validation result lies in the store. It is published with the task, the site later."""
+    return f"{DOCS}/results/{task}.json"
+
+
+def publish_docs(store: Store) -> str:
+    """Make the site of all validation results in the store, unless it is there and made of these very results.
+
+    Returns:
+        The site's start page, relative to the store's root; empty if nothing was ever validated.
+    """
+    names = [name for name in store.files(f"{DOCS}/results") if name.endswith(".json")]
+    if not names:
+        return ""
+    results = {Path(name).stem: store.read_bytes(f"{DOCS}/results/{name}") for name in names}
+    key = digest({task: hashlib.sha256(result).hexdigest() for task, result in results.items()})
+    if not store.intact(DOCS, key):
+        with _ONE_AT_A_TIME, store.workspace() as workspace:
+            site = workspace / "data_docs"
+            written = build_data_docs({task: orjson.loads(result) for task, result in results.items()}, site)
+            files = {
+                name: {"sha256": file_sha256(site / name), "bytes": (site / name).stat().st_size} for name in written
+            }
+            store.delete(f"{DOCS}/{MANIFEST}")
+            for name in written:
+                store.publish(f"{DOCS}/{name}", site / name)
+        store.write_manifest(DOCS, {"schema": SCHEMA_VERSION, "kind": "data docs", "key": key, "files": files})
+    return f"{DOCS}/{START_PAGE}"
 
 
 def _expectation_suite(task: str, suite: Mapping[str, Any]) -> ExpectationSuite:

@@ -138,7 +138,7 @@ def _summary(report: BuildReport) -> str:
     counted = ", ".join(f"{states[state]} {_STATES[state].lower()}" for state in _STATES if states[state])
     lines = [
         f"{len(report.outcomes)} tasks in {report.seconds:,.1f} s: {counted} (columns: train/validation/test rows)",
-        f"tokenizer    {report.tokenizer or 'none: nothing to count'}",
+        f"tokenizer    {', '.join(report.tokenizers) or 'none: nothing to count'}",
     ]
     combined = report.combined.windows if report.combined else ()
     for window in combined:
@@ -151,9 +151,8 @@ def _summary(report: BuildReport) -> str:
     if report.docs_path:
         lines.append(f"checks       {report.store_path.rstrip('/')}/{report.docs_path}")
     if any(outcome.done for outcome in report.outcomes):
-        lines.append(
-            "next         sciriff mix --instances-per-task 1000 --tulu none | sciriff evaluate --model gold,lead"
-        )
+        lines.append("next         sciriff mix --instances-per-task 1000 --tulu none")
+        lines.append("             sciriff evaluate --model gold,lead")
     if states["failed"] or states["blocked"]:
         lines.append(
             "next         put right what the messages above name; the same command then builds only what is missing"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from sciriff.cli.parameters import settings_with, store_option
 
 if TYPE_CHECKING:
+    from sciriff.results.query import Answer
     from sciriff.settings import Settings
+
+_WIDE = 10_000
+"""Characters of a line where no terminal sets a limit."""
 
 
 @click.command()
@@ -34,11 +37,10 @@ def run_query(query: str, style: str | None, settings: Settings) -> None:
         UsageError: if nothing is evaluated yet, or the query is wrong.
         StoreError: if the results cannot be read.
     """
-    import duckdb
-
     from sciriff.errors import UsageError
     from sciriff.results.facts import FACTS
     from sciriff.results.index import build_index, index_path
+    from sciriff.results.query import sql
     from sciriff.store import Store
 
     store = Store(settings.store)
@@ -46,32 +48,37 @@ def run_query(query: str, style: str | None, settings: Settings) -> None:
         raise UsageError(f"nothing is evaluated in {store.path('')}; run `sciriff evaluate --model gold,lead` first")
     path = index_path(store, settings)
     build_index(store, path)
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            answer = connection.execute(query)
-            columns = [column[0] for column in answer.description or ()]
-            rows = answer.fetchall()
-    except duckdb.Error as error:
-        raise UsageError(f'the query failed: {error}; `sciriff sql "show all tables"` lists the tables') from error
+    answer = sql(query, path)
     click.echo(f"from {path}", err=True)
-    click.echo(spell(columns, rows, style), nl=style != "csv")
+    click.echo(spell(answer, style), nl=style != "csv")
 
 
-def spell(columns: Sequence[str], rows: Sequence[Sequence[Any]], style: str | None) -> str:
-    """Return rows as a table, as JSON lines (``json``) or as CSV with a header (``csv``)."""
+def spell(answer: Answer, style: str | None) -> str:
+    """Return an answer as a table, as JSON lines (``json``) or as CSV with a header (``csv``)."""
     if style == "json":
         import orjson
 
-        return "\n".join(orjson.dumps(dict(zip(columns, row, strict=True)), default=str).decode() for row in rows)
+        records = (dict(zip(answer.columns, row, strict=True)) for row in answer.rows)
+        return "\n".join(orjson.dumps(record, default=_plain).decode() for record in records)
     if style == "csv":
         import csv
         import io
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow(answer.columns)
+        writer.writerows(answer.rows)
         return text.getvalue()
-    from sciriff.cli.tables import table
+    import shutil
+    import sys
 
-    return table(columns, rows)
+    from sciriff.results.query import format_table
+
+    return format_table(answer, shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE)
+
+
+def _plain(value: object) -> float | str:
+    """Return a value of a type that JSON does not know as a number or text."""
+    from decimal import Decimal
+
+    return float(value) if isinstance(value, Decimal) else str(value)

@@ -6,19 +6,19 @@ depends on no other file; it can be thrown away at any time.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciriff import __version__
+from sciriff.building.fingerprint import code_digest
 from sciriff.errors import StoreError
 from sciriff.hashing import digest
 from sciriff.results.facts import FACTS
-from sciriff.results.schema import ABOUT, METRICS, RUNS, SAMPLES, SCORES, TABLES, TASKS, Table
+from sciriff.results.schema import ABOUT, INDEX_TABLES, METRICS, RUNS, SAMPLES, SCORES, TASKS, Table
 from sciriff.results.sums import totals_of_runs
 from sciriff.results.views import MACROS, VIEWS
 from sciriff.scoring.tasks import EVAL_TASKS, eval_task
@@ -34,19 +34,19 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the store holds: fact files of all runs, those of the current ones, and a digest of both."""
+    """What the store holds: fact files of all runs, those of the current ones, and ids of the current runs."""
 
     runs: tuple[str, ...]
     samples: tuple[str, ...]
     scores: tuple[str, ...]
-    digest: str
+    current: tuple[str, ...]
 
 
 def index_path(store: Store, settings: Settings) -> Path:
     """Where the index lies: in the store if that is a local folder, else in the cache."""
     if store.is_local:
-        return Path(store.path(INDEX))
-    return settings.cache / "index" / digest(store.url)[:16] / Path(INDEX).name
+        return Path(store.path(INDEX)).absolute()
+    return settings.cache.absolute() / "index" / digest(store.url)[:16] / Path(INDEX).name
 
 
 def build_index(store: Store, path: Path) -> bool:
@@ -58,31 +58,31 @@ def build_index(store: Store, path: Path) -> bool:
     Raises:
         StoreError: if facts cannot be read or the index cannot be written.
     """
-    done_something = False
+    built = False
     for _ in range(_ATTEMPTS):  # facts that another process added meanwhile must not be lost by our swap
         facts = _list_facts(store)
-        wanted = digest({"facts": facts.digest, "version": __version__, "views": [*MACROS, *VIEWS], "tables": TABLES})
-        if _made_of(path) == wanted:
+        key = digest({"facts": facts.__dict__, "code": code_digest(["sciriff.results.index"])})
+        if _key_of(path) == key:
             break
-        _build(store, facts, wanted, path)
-        done_something = True
-    return done_something
+        _build(store, facts, key, path)
+        built = True
+    return built
 
 
 def _list_facts(store: Store) -> _Facts:
-    names = store.files(FACTS)
-    current: list[tuple[str, str]] = []
+    names = [f"{FACTS}/{name}" for name in store.files(FACTS)]
+    current, run_ids = [], []
     for name in names:
-        folder, _, leaf = f"{FACTS}/{name}".rpartition("/")
+        folder, _, leaf = name.rpartition("/")
         if leaf == MANIFEST:
             manifest = store.read_manifest(folder) or {}
-            current += [(f"{folder}/{file}", entry["sha256"]) for file, entry in manifest.get("files", {}).items()]
-    runs = tuple(f"{FACTS}/{name}" for name in names if _holds(name, RUNS))
+            current += [f"{folder}/{file}" for file in sorted(manifest.get("files", {}))]
+            run_ids.append(str(manifest.get("key")))
     return _Facts(
-        runs=runs,
-        samples=tuple(sorted(path for path, _ in current if _holds(path, SAMPLES))),
-        scores=tuple(sorted(path for path, _ in current if _holds(path, SCORES))),
-        digest=digest([list(runs), sorted(current)]),
+        runs=tuple(name for name in names if _holds(name, RUNS)),
+        samples=tuple(name for name in current if _holds(name, SAMPLES)),
+        scores=tuple(name for name in current if _holds(name, SCORES)),
+        current=tuple(run_ids),
     )
 
 
@@ -91,7 +91,7 @@ def _holds(path: str, table: Table) -> bool:
     return leaf.startswith(f"{table.name}-") and leaf.endswith(".parquet")
 
 
-def _made_of(path: Path) -> str | None:
+def _key_of(path: Path) -> str | None:
     """Digest of what an index was made of; None if there is none or it cannot be read."""
     import duckdb
 
@@ -99,42 +99,123 @@ def _made_of(path: Path) -> str | None:
         return None
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            row = connection.execute("SELECT value FROM about WHERE key = 'digest'").fetchone()
-    except duckdb.Error:
+            row = connection.execute("SELECT value FROM about WHERE key = 'key'").fetchone()
+    except duckdb.Error:  # another version's file, or not one of ours: made anew
         return None
-    return row[0] if row else None
+    return str(row[0]) if row else None
 
 
-def _build(store: Store, facts: _Facts, made_of: str, path: Path) -> None:
+def _build(store: Store, facts: _Facts, key: str, path: Path) -> None:
     import duckdb
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-            fresh = Path(folder) / path.name
+        with _workspace(store, path) as folder:
+            fresh = folder / path.name
             with duckdb.connect(str(fresh)) as connection:
-                _fill(connection, store, facts, made_of)
-            os.replace(fresh, path)
+                _fill(connection, store, facts, key)
+            fresh.replace(path)
     except (OSError, duckdb.Error) as error:
-        raise StoreError(f"cannot build the index {path}: {error}") from error
+        raise StoreError(f"cannot build the index {path} from {store.path(FACTS)}: {error}") from error
 
 
-def _fill(connection: DuckDBPyConnection, store: Store, facts: _Facts, made_of: str) -> None:
-    for table in TABLES:
+@contextmanager
+def _workspace(store: Store, path: Path) -> Iterator[Path]:
+    """Yield a folder on the file system of the index, so that the swap is a rename."""
+    if store.is_local:
+        with store.workspace() as folder:
+            yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=path.parent) as name:
+        yield Path(name)
+
+
+def _fill(connection: DuckDBPyConnection, store: Store, facts: _Facts, key: str) -> None:
+    for table in INDEX_TABLES:
         _create(connection, table)
-    with suppress(ValueError):
-        pass
-    for table, paths in ((RUNS, facts.runs), (SAMPLES, facts.samples), (SCORES, facts.scores)):
-        with _local_copies(store, paths) as files:
-            if files:
-                names = ", ".join(column.name for column in table.columns)
-                connection.execute(f"INSERT INTO {table.name} SELECT DISTINCT ON ({_key(table)}) {names}"
-                                   f" FROM read_parquet(?, union_by_name = true)", [files])
+    _load(connection, store, SAMPLES, facts.samples)
+    _load(connection, store, SCORES, facts.scores)
+    _load(connection, store, RUNS, facts.runs, current=facts.current)
     _insert(connection, TASKS, _task_rows())
     _insert(connection, METRICS, _metric_rows(connection))
-    _insert(connection, ABOUT, [("digest", made_of), ("sciriff", __version__)])
+    _insert(connection, ABOUT, [("key", key), ("sciriff", __version__)])
     for macro in MACROS:
         connection.execute(macro)
     for view in VIEWS:
         connection.execute(f"CREATE VIEW {view.name} AS {view.query}")
         connection.execute(f"COMMENT ON VIEW {view.name} IS {_quoted(view.comment)}")
+
+
+def _create(connection: DuckDBPyConnection, table: Table) -> None:
+    columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
+    connection.execute(f"CREATE TABLE {table.name} ({columns})")
+    connection.execute(f"COMMENT ON TABLE {table.name} IS {_quoted(table.comment)}")
+    for column in table.columns:
+        connection.execute(f"COMMENT ON COLUMN {table.name}.{column.name} IS {_quoted(column.comment)}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _load(
+    connection: DuckDBPyConnection, store: Store, table: Table, paths: Sequence[str], *, current: Sequence[str] = ()
+) -> None:
+    """Copy fact files into a table. Runs are told whether they are current; one that was written twice counts once."""
+    if not paths:
+        return
+    columns = ", ".join(column.name for column in table.columns)
+    with _local_copies(store, paths) as files:
+        if table is RUNS:
+            query = (
+                f"INSERT INTO runs SELECT DISTINCT ON (run_id) {columns}, list_contains($current, run_id)"
+                " FROM read_parquet($files) ORDER BY model, task, window_tokens, split, run_id"
+            )
+            connection.execute(query, {"files": files, "current": list(current)})
+        else:
+            connection.execute(f"INSERT INTO {table.name} SELECT {columns} FROM read_parquet($files)", {"files": files})
+
+
+@contextmanager
+def _local_copies(store: Store, paths: Sequence[str]) -> Iterator[list[str]]:
+    if store.is_local:
+        yield [store.path(path) for path in paths]
+        return
+    with tempfile.TemporaryDirectory(prefix="sciriff-facts-") as folder:
+        copies = [Path(folder) / f"{number}.parquet" for number in range(len(paths))]
+        for path, copy in zip(paths, copies, strict=True):
+            copy.write_bytes(store.read_bytes(path))
+        yield [str(copy) for copy in copies]
+
+
+def _insert(connection: DuckDBPyConnection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        places = ", ".join("?" for _ in table.columns)
+        connection.executemany(f"INSERT INTO {table.name} VALUES ({places})", rows)
+
+
+def _task_rows() -> list[tuple[Any, ...]]:
+    return [
+        (
+            task.name,
+            task.answer.container if task.answer else "text",
+            task.answer.default if task.answer else None,
+            task.is_scored,
+            ", ".join(metric for metric, _ in task.metrics),
+        )
+        for task in EVAL_TASKS
+    ]
+
+
+def _metric_rows(connection: DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    runs = connection.execute("SELECT run_id, model, task, window_tokens, split FROM runs WHERE is_current").fetchall()
+    by_id = {run[0]: run for run in runs}
+    rows: list[tuple[Any, ...]] = []
+    for (run_id, profile), totals in totals_of_runs(connection).items():
+        run = by_id[run_id]
+        shaper = eval_task(run[2]).shaper
+        assert shaper is not None
+        shaped = shaper(totals)
+        for shape, metrics in (("flat", shaped.flat), ("summary", shaped.summary)):
+            rows += [(*run, profile, shape, name, value) for name, value in metrics.items()]
+    return rows

@@ -33,7 +33,7 @@ _PROFILE = Column("profile", "VARCHAR", "corrected (the numbers we stand for) or
 
 RUNS = Table(
     "runs",
-    "One row per run. The other tables hold the current run of each model, task, window and split only.",
+    "One row per run, earlier ones included. The other tables hold the current runs only.",
     (
         _RUN,
         _MODEL,
@@ -140,8 +140,17 @@ ABOUT = Table(
     (Column("key", "VARCHAR", "name"), Column("value", "VARCHAR", "value")),
 )
 
+INDEXED_RUNS = Table(
+    RUNS.name,
+    RUNS.comment,
+    (*RUNS.columns, Column("is_current", "BOOLEAN", "whether this is the last run of its model, task, window, split")),
+)
+
 FACT_TABLES = (RUNS, SAMPLES, SCORES)
-TABLES = (RUNS, SAMPLES, SCORES, METRICS, TASKS, ABOUT)
+"""What is written as Parquet."""
+
+INDEX_TABLES = (INDEXED_RUNS, SAMPLES, SCORES, METRICS, TASKS, ABOUT)
+"""What the index holds."""
 
 
 def arrow_schema(table: Table) -> Any:

@@ -35,14 +35,20 @@ def examine(lengths: list[int | None], cap: int | None, shuffled: list[int]) -> 
 
 
 @given(
-    st.lists(st.one_of(st.none(), st.integers(1, 500)), max_size=300), st.one_of(st.none(), st.integers(1, 100)), st.data()
+    st.lists(st.one_of(st.none(), st.integers(1, 500)), max_size=300),
+    st.one_of(st.none(), st.integers(1, 100)),
+    st.data(),
 )
-def test_selection_is_the_lowest_ranks_that_fit(lengths: list[int | None], cap: int | None, data: st.DataObject) -> None:
+def test_selection_is_the_lowest_ranks_that_fit(
+    lengths: list[int | None], cap: int | None, data: st.DataObject
+) -> None:
     shuffled = data.draw(st.permutations(range(len(lengths))))
     sample = examine(lengths, cap, shuffled)
     for window in WINDOWS:
         by_rank = sorted(range(len(lengths)), key=lambda row: (rank(row), row))
-        fitting = [row for row in by_rank if (length := lengths[row]) is not None and length <= window - CHAT_MARKUP_TOKENS]
+        fitting = [
+            row for row in by_rank if (length := lengths[row]) is not None and length <= window - CHAT_MARKUP_TOKENS
+        ]
         selection = sample.select(window)
         assert [found.row for found in selection.instances] == fitting[:cap]
         assert len(selection.instances) + sum(selection.dropped.values()) == len(lengths)

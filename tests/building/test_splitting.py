@@ -26,7 +26,12 @@ def test_three_splits_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize(
     ("train", "other", "expected"),
-    [(714, 303, (571, 143, 303)), (1362, 272, (1090, 272, 272)), (432, 262, (346, 86, 262)), (450, 100, (360, 90, 100))],
+    [
+        (714, 303, (571, 143, 303)),
+        (1362, 272, (1090, 272, 272)),
+        (432, 262, (346, 86, 262)),
+        (450, 100, (360, 90, 100)),
+    ],
 )
 @pytest.mark.parametrize("name", ["test", "validation"])
 def test_two_splits_carve_validation_out_of_train(train: int, other: int, expected: tuple[int, ...], name: str) -> None:
@@ -34,7 +39,9 @@ def test_two_splits_carve_validation_out_of_train(train: int, other: int, expect
     assert sizes(assign_splits(kept, rank)[4096]) == expected
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(2000, (1200, 400, 400)), (95, (57, 19, 19)), (2, (2, 0, 0)), (0, (0, 0, 0))])
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(2000, (1200, 400, 400)), (95, (57, 19, 19)), (2, (2, 0, 0)), (0, (0, 0, 0))]
+)
 def test_one_split_carves_both(rows: int, expected: tuple[int, ...]) -> None:
     assert sizes(assign_splits({4096: {"test": range(rows)}}, rank).get(4096, {})) == expected
 

@@ -17,8 +17,43 @@ from sciriff.resources import resource_dir
 BUNDLED = resource_dir("samples") / "tokenizer.json"
 
 _AWKWARD = st.sampled_from(
-    ["▁", " ", "  ", "   ", "\n", "\n\n", "\t", "\r\n", "\u00a0", "\u2028", "<s>", "</s>", "<unk>", "<0x0A>", "<", "é", "e\u0301"]
-    + ["β-catenin", "𝛼", "漢字", "🧬", "10.5%", "(n=3)", "IL-2", "don't", "Na+", "-", "--------", "\x00", "\ufeff", "the", "cell", "of"]
+    [
+        "▁",
+        " ",
+        "  ",
+        "   ",
+        "\n",
+        "\n\n",
+        "\t",
+        "\r\n",
+        "\u00a0",
+        "\u2028",
+        "<s>",
+        "</s>",
+        "<unk>",
+        "<0x0A>",
+        "<",
+        "é",
+        "e\u0301",
+    ]
+    + [
+        "β-catenin",
+        "𝛼",
+        "漢字",
+        "🧬",
+        "10.5%",
+        "(n=3)",
+        "IL-2",
+        "don't",
+        "Na+",
+        "-",
+        "--------",
+        "\x00",
+        "\ufeff",
+        "the",
+        "cell",
+        "of",
+    ]
 )
 _TEXTS = st.one_of(st.text(max_size=200), st.lists(_AWKWARD, max_size=60).map("".join))
 

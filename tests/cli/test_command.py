@@ -32,7 +32,7 @@ def report(*outcomes: TaskOutcome) -> BuildReport:
         combined=combined,
         store_path="/some/store",
         docs_path="docs/index.html",
-        tokenizer="a tokenizer",
+        tokenizers=("a tokenizer",),
         seconds=12.5,
     )
 

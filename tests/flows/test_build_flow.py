@@ -14,11 +14,9 @@ from prefect import State
 
 from flows import build as build_module
 from flows.build import build_sciriff
-from sciriff import api
 from sciriff.building.combine import CombinedWindow, CombineOutcome
-from sciriff.building.outcome import TaskOutcome
-from sciriff.errors import BlockedError, SciriffError, SourceError, UsageError
-from sciriff.hashing import digest
+from sciriff.building.outcome import TaskOutcome, outcome_of_error
+from sciriff.errors import BlockedError, SciriffError, SourceError, StoreError, UsageError
 from sciriff.store import Store
 
 if TYPE_CHECKING:
@@ -29,84 +27,88 @@ pytestmark = pytest.mark.usefixtures("in_process")
 
 @dataclass
 class FakeLibrary:
-    """Builds files of a few bytes, and fails where it is told to.
+    """Stands in for the library's ``Build``; fails where it is told to.
 
     Attributes:
-        store: root of the artifacts.
-        source_errors: source -> errors that fetching it raises, one per attempt.
-        task_errors: task -> state and message of its outcome.
+        store_path: root of the artifacts.
+        source_errors: source -> errors that fetching it meets, one per attempt.
+        outcomes: task -> its outcome, in place of a built one.
+        combine_error: what combining raises.
         calls: what was called, in order.
     """
 
-    store: Path
+    store_path: Path
     source_errors: dict[str, list[SciriffError]] = field(default_factory=dict)
-    task_outcomes: dict[str, TaskOutcome] = field(default_factory=dict)
+    outcomes: dict[str, TaskOutcome] = field(default_factory=dict)
+    combine_error: SciriffError | None = None
     calls: list[str] = field(default_factory=list)
 
-    def plan_build(self, tasks: list[str] | None, *, options: Any, settings: Any) -> SimpleNamespace:
-        names = sorted(tasks or ["alpha", "beta"])
-        if "typo" in names:
+    def open(self, names: list[str] | None, options: Any, settings: Any, progress: Any, *, force: bool) -> FakeLibrary:
+        self.tasks = sorted(names or ["alpha", "beta"])
+        if "typo" in self.tasks:
             raise UsageError("unknown task 'typo'; did you mean topo?")
-        return SimpleNamespace(
-            tasks=names,
-            sources=[f"src_{n}" for n in names],
-            source_tasks={f"src_{n}": [n] for n in names},
-            key=self.key,
-        )
+        self.sources = [f"src_{name}" for name in self.tasks]
+        self.acquired: dict[str, Any] = {}
+        self.options, self.progress, self.store = options, progress, Store(settings.store)
+        return self
 
-    def key(self, task: str) -> str:
-        return digest([task, "key"])
+    def __enter__(self) -> FakeLibrary:
+        return self
 
-    def fetch_source(self, source: str, settings: Any, **_: Any) -> SimpleNamespace:
+    def __exit__(self, *_: object) -> None:
+        self.calls.append("close")
+
+    def acquire(self, source: str) -> Any:
         self.calls.append(f"fetch {source}")
-        if errors := self.source_errors.get(source):
-            raise errors.pop(0)
-        return SimpleNamespace(files={})
-
-    def build_task(self, task: str, *, options: Any, settings: Any, **_: Any) -> TaskOutcome:
-        self.calls.append(f"build {task}")
-        if task in self.task_outcomes:
-            return self.task_outcomes[task]
-        store = Store(settings.store)
-        for window in options.windows:
-            folder = f"instructions/{window}/{task}"
-            store.write_bytes(f"{folder}/train.jsonl", b"{}\n")
-            files = {"train.jsonl": {"sha256": digest_of(b"{}\n"), "bytes": 3, "rows": 1}}
-            store.write_manifest(folder, {"key": self.key(task), "files": files})
-        rows = {window: {"train": 1, "validation": 0, "test": 0} for window in options.windows}
-        tokens = dict.fromkeys(options.windows, 12)
-        return TaskOutcome(
-            task, "built", rows=rows, tokens=tokens, dropped={"too long": 3}, notes=("a <b>note</b>",), seconds=1.25,
-            key=self.key(task), reason_to_build="no artifacts",
-        )  # fmt: skip
-
-    def combine(self, *, windows: Any, settings: Any, **_: Any) -> CombineOutcome:
-        self.calls.append("combine")
-        rows = {"train": 2, "validation": 0, "test": 0}
-        return CombineOutcome(
-            tuple(CombinedWindow(w, "combined", f"instructions_hf/{w}", ("alpha",), {}, rows, "k") for w in windows), ""
+        errors = self.source_errors.get(source)
+        self.acquired[source] = (
+            errors.pop(0) if errors else SimpleNamespace(files={"a": SimpleNamespace(bytes=2_000_000)})
         )
+        return self.acquired[source]
 
+    def build_task(self, task: str) -> TaskOutcome:
+        self.calls.append(f"build {task}")
+        if isinstance(error := self.acquired[f"src_{task}"], SciriffError):
+            return outcome_of_error(task, error)
+        with self.progress.stage(f"{task} train", 30_000) as stage:
+            stage.advance(12_000)
+        rows = {window: {"train": 1, "validation": 0, "test": 0} for window in self.options.windows}
+        built = TaskOutcome(
+            task,
+            "built",
+            rows=rows,
+            tokens=dict.fromkeys(self.options.windows, 12),
+            dropped={"too long": 3},
+            notes=("a <b>note</b>",),
+            seconds=1.25,
+            key=f"{task}-key",
+            reason_to_build="no artifacts",
+        )
+        return self.outcomes.get(task, built)
 
-def digest_of(data: bytes) -> str:
-    import hashlib
+    def publish_docs(self) -> str:
+        return "data_docs/index.html"
 
-    return hashlib.sha256(data).hexdigest()
+    def combine(self) -> CombineOutcome:
+        self.calls.append("combine")
+        if self.combine_error:
+            raise self.combine_error
+        rows = {"train": 2, "validation": 0, "test": 0}
+        windows = (CombinedWindow(w, "combined", f"instructions_hf/{w}", ("alpha",), {}, rows, "k") for w in (4096,))
+        return CombineOutcome(tuple(windows), "")
 
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     fake = FakeLibrary(tmp_path / "store")
-    for verb in ("plan_build", "fetch_source", "build_task", "combine"):
-        monkeypatch.setattr(api, verb, getattr(fake, verb), raising=False)
-    monkeypatch.setattr(
-        build_module, "fetch_source", build_module.fetch_source.with_options(retry_delay_seconds=0, retries=1)
-    )
+    monkeypatch.setattr("sciriff.building.build.Build", fake.open)
+    quick = build_module.fetch_source.with_options(retry_delay_seconds=0, retries=1)
+    monkeypatch.setattr(build_module, "fetch_source", quick)
     return fake
 
 
 def run(library: FakeLibrary, **parameters: Any) -> State[Any]:
-    state: State[Any] = build_sciriff(store=str(library.store), windows="4096", **parameters, return_state=True)
+    state: State[Any] = build_sciriff(store=str(library.store_path), windows="4096", **parameters, return_state=True)
     return state
 
 
@@ -149,33 +151,24 @@ def test_a_clean_build_completes_and_shows_what_a_person_wants_to_know(
     assert '"dropped": "3 too long"' in table
     assert '"tokens": 12' in table
     assert "a &lt;b>note" in shown["build-summary"]["data"]
-    assert (library.store / "instructions_hf" / "4096").as_uri() in shown["build-combined-4096"]["data"]
+    assert (library.store_path / "instructions_hf" / "4096").as_uri() in shown["build-combined-4096"]["data"]
     flow_run = in_process.post(
         "flow_runs/filter", {"flow_runs": {"id": {"any_": [str(state.state_details.flow_run_id)]}}}
     )
     assert flow_run[0]["name"].startswith("build-sciriff tasks=alpha,beta windows=4096")
 
 
-def test_a_remembered_result_counts_only_while_the_files_are_whole(in_process: Server, library: FakeLibrary) -> None:
-    run(library)
-    second = run(library)
-    assert second.message == "0 of 2 tasks built, 2 already there"
-    assert task_states(in_process, second, 5)["build alpha"] == "Cached"
-    assert '"cache": "hit"' in artifacts(in_process, second)["build-tasks"]["data"]
-
-    (library.store / "instructions/4096/alpha/train.jsonl").write_bytes(b"rot\n")
-    library.calls.clear()
-    third = run(library)
-    assert third.message == "1 of 2 tasks built, 1 already there"
-    assert [call for call in library.calls if call.startswith("build")] == ["build alpha"]
-
-    library.calls.clear()
-    run(library, force=True)
-    assert [call for call in library.calls if call.startswith("build")] == ["build alpha", "build beta"]
+def test_what_the_store_already_has_is_shown_as_cached(in_process: Server, library: FakeLibrary) -> None:
+    library.outcomes["alpha"] = TaskOutcome("alpha", "cached", rows={4096: {"train": 5}}, key="alpha-key")
+    state = run(library)
+    assert state.message == "1 of 2 tasks built, 1 already there"
+    states = task_states(in_process, state, 5)
+    assert (states["build alpha"], states["build beta"]) == ("Cached", "Completed")
+    assert '"cache": "hit"' in artifacts(in_process, state)["build-tasks"]["data"]
 
 
 def test_a_failure_belongs_to_what_failed(in_process: Server, library: FakeLibrary) -> None:
-    library.task_outcomes["alpha"] = TaskOutcome("alpha", "failed", "alpha: template 0 misses variable 'text'")
+    library.outcomes["alpha"] = TaskOutcome("alpha", "failed", "alpha: template 0 misses variable 'text'")
     state = run(library)
     assert state.name == "Failed"
     assert state.message is not None
@@ -192,16 +185,23 @@ def test_a_build_that_waits_for_the_user_alone_is_blocked(in_process: Server, li
     assert (state.type.value, state.name) == ("COMPLETED", "Blocked")
     assert state.message is not None
     assert "alpha blocked: get alpha.zip by hand" in state.message
-    assert task_states(in_process, state, 4)["fetch src_alpha"] == "Blocked"
-    assert library.calls.count("build beta") == 1
-    assert "build alpha" not in library.calls
+    assert task_states(in_process, state, 5) == {
+        "fetch src_alpha": "Blocked",
+        "fetch src_beta": "Completed",
+        "build alpha": "Blocked",
+        "build beta": "Completed",
+        "combine": "Completed",
+    }
+    assert "Waiting for you" in artifacts(in_process, state)["build-summary"]["data"]
 
 
-def test_a_blocked_outcome_is_not_remembered(library: FakeLibrary) -> None:
-    library.task_outcomes["alpha"] = TaskOutcome("alpha", "blocked", "accept the licence")
-    assert run(library).name == "Blocked"
-    del library.task_outcomes["alpha"]
-    assert run(library).name == "Completed"
+def test_a_failed_last_step_fails_the_run(library: FakeLibrary) -> None:
+    library.combine_error = StoreError("cannot write /store: no space left on device")
+    state = run(library)
+    assert state.name == "Failed"
+    assert state.message is not None
+    assert "no space left on device" in state.message
+    assert library.calls[-1] == "close"
 
 
 def test_a_lost_connection_is_tried_again_and_a_wrong_hash_is_not(in_process: Server, library: FakeLibrary) -> None:
@@ -214,7 +214,7 @@ def test_a_lost_connection_is_tried_again_and_a_wrong_hash_is_not(in_process: Se
     assert state.name == "Failed"
     assert state.message is not None
     assert "beta failed: b: expected sha256 1, found 2" in state.message
-    assert library.calls.count("build alpha") == 1
+    assert "alpha" not in state.message
 
 
 def test_an_unknown_task_fails_with_the_librarys_words(library: FakeLibrary) -> None:

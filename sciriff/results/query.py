@@ -1,0 +1,95 @@
+"""Read-only SQL over the index, and its answers as a text table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sciriff.errors import StoreError, UsageError
+
+
+class Answer(NamedTuple):
+    """The answer to a query: names of the columns, and rows of Python values."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+def sql(query: str, index: Path) -> Answer:
+    """Ask the index.
+
+    Args:
+        query: SQL in DuckDB's dialect; the tables and views are those of :mod:`sciriff.results.schema` and ``views``.
+        index: the index file, see :func:`sciriff.results.index.index_path`.
+
+    Raises:
+        UsageError: if the query is wrong, or would change something.
+        StoreError: if there is no index, or another process has it open for writing.
+    """
+    import duckdb
+
+    if not index.exists():
+        raise StoreError(f"no index at {index}; run: sciriff evaluate --model gold")
+    try:
+        connection = duckdb.connect(str(index), read_only=True)
+    except duckdb.Error as error:
+        raise StoreError(f"cannot open the index {index}: {error}") from error
+    with connection:
+        try:
+            result = connection.execute(query)
+            columns = [column[0] for column in result.description or []]
+            return Answer(columns, result.fetchall() if columns else [])
+        except duckdb.Error as error:
+            raise UsageError(
+                f"{error}\n(tables: runs, samples, scores, metrics, tasks; views: leaderboard, summary, failures)"
+            ) from error
+
+
+def format_table(answer: Answer, width: int = 120) -> str:
+    """A table for the terminal. One that is too wide is turned: a line per column, a column per row.
+
+    Args:
+        answer: columns and rows.
+        width: characters of a line.
+    """
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+
+    cells = [[_cell(value) for value in row] for row in answer.rows]
+    header = list(answer.columns)
+    numeric = [all(isinstance(row[at], int | float | None) for row in answer.rows) for at in range(len(header))]
+    if cells and _natural_width(header, cells) > width >= _natural_width(*_turned(header, cells)):
+        header, cells = _turned(header, cells)
+        numeric = [False, *(True for _ in header[1:])]
+    table = Table(show_edge=False, pad_edge=False)
+    for name, is_number in zip(header, numeric, strict=True):
+        table.add_column(_plain(name), justify="right" if is_number else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(_plain(cell) for cell in row))
+    console = Console(file=StringIO(), width=width, color_system=None, highlight=False, markup=False)
+    console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text)
+
+
+def _natural_width(header: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    widths = [max([len(header[at]), *(len(row[at]) for row in cells)]) for at in range(len(header))]
+    return sum(widths) + 3 * (len(widths) - 1)
+
+
+def _turned(header: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    turned = [[name, *(row[at] for row in cells)] for at, name in enumerate(header)]
+    return turned[0], turned[1:]

@@ -1,0 +1,183 @@
+"""Metric files per model and task, tables per task, and the summary, in the shapes of the original's files.
+
+``results/metrics/`` holds the profile ``corrected``, ``results/metrics_original/`` the profile ``original``. Tables are
+times 100 with two decimals; the JSON files hold fractions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, median
+from typing import Any, NamedTuple
+
+import orjson
+
+from sciriff.hashing import digest
+from sciriff.models.predict import read_predictions
+from sciriff.results.facts import Run
+from sciriff.scoring.outcome import Profile
+from sciriff.scoring.parsing import clean, clean_original
+from sciriff.scoring.shapes import Metrics
+from sciriff.scoring.tasks import EVAL_TASKS, SUMMARY_COLUMNS, Column
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
+
+ROOTS = {Profile.CORRECTED: "results/metrics", Profile.ORIGINAL: "results/metrics_original"}
+_RAW = "raw_predictions.jsonl"
+
+Flat = Mapping[str, "float | None"]
+
+
+def write_metric_files(run: Run, profile: Profile, metrics: Metrics, store: Store) -> bool:
+    """Write ``metrics.json``, ``metrics_flat.json``, ``metrics_summary.json`` and ``raw_predictions.jsonl`` of a run.
+
+    Returns:
+        Whether they had to be written; False if they were there.
+    """
+    folder = f"{ROOTS[profile]}/by_model/{run.model}/{run.task}"
+    contents = {
+        "metrics.json": _pretty(metrics.nested),
+        "metrics_flat.json": _pretty(metrics.flat),
+        "metrics_summary.json": _pretty(metrics.summary),
+    }
+    entries = {name: _entry(data) for name, data in contents.items()}
+    key = digest({"schema": SCHEMA_VERSION, "run": run.run_id, "profile": profile, "files": entries})
+    if store.intact(folder, key):
+        return False
+    store.delete(f"{folder}/{MANIFEST}")
+    for name, data in contents.items():
+        store.write_bytes(f"{folder}/{name}", data)
+    entries[_RAW] = _write_raw(run, profile, folder, store)
+    manifest = {"schema": SCHEMA_VERSION, "kind": "metrics", "key": key, "run": run.run_id, "files": entries}
+    store.write_manifest(folder, manifest)
+    return True
+
+
+def _pretty(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _entry(data: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def _write_raw(run: Run, profile: Profile, folder: str, store: Store) -> dict[str, Any]:
+    cleaned = clean_original if profile is Profile.ORIGINAL else clean
+    hasher, size = hashlib.sha256(), 0
+    with store.workspace() as workspace:
+        with (workspace / _RAW).open("wb") as stream:
+            for line in read_predictions(store, run.predictions):
+                reply = line["reply"]
+                record = {
+                    "prompt": line["prompt"],
+                    "pred": None if reply is None else cleaned(reply),
+                    "ref": line["reference"],
+                }
+                data = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+                stream.write(data)
+                hasher.update(data)
+                size += len(data)
+        store.publish(f"{folder}/{_RAW}", workspace / _RAW)
+    return {"sha256": hasher.hexdigest(), "bytes": size}
+
+
+class MetricRow(NamedTuple):
+    """One metric of one model, as the table ``metrics`` of the index has it."""
+
+    model: str
+    task: str
+    shape: str
+    metric: str
+    value: float | None
+
+
+def write_tables(rows: Iterable[MetricRow], profile: Profile, store: Store) -> str:
+    """Write ``tables/<task>.tsv`` and ``tables/summary.tsv`` of one profile, window and split.
+
+    Returns:
+        Path of the summary.
+    """
+    kept = list(rows)
+    folder = f"{ROOTS[profile]}/tables"
+    for task in (task.name for task in EVAL_TASKS):
+        flat = [row for row in kept if row.task == task and row.shape == "flat"]
+        if flat:
+            _write_if_changed(store, f"{folder}/{task}.tsv", task_table(flat))
+    path = f"{folder}/summary.tsv"
+    _write_if_changed(store, path, summary_table([row for row in kept if row.shape == "summary"]))
+    return path
+
+
+def task_table(rows: Sequence[MetricRow]) -> str:
+    """All metrics of one task, a line per model."""
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    values = {(row.model, row.metric): row.value for row in rows}
+    lines = [["model", *metrics]]
+    for model in _models(rows):
+        lines.append([model, *(_percent(values.get((model, metric))) for metric in metrics)])
+    return _tsv(lines)
+
+
+def summary_table(rows: Sequence[MetricRow]) -> str:
+    """The headline columns, a line per model.
+
+    Columns that no model has are left out. ``mean`` and ``median`` are over the columns that the model has; where those
+    are not all, ``partial`` says how many they are.
+    """
+    values = {(row.model, row.task, row.metric): row.value for row in rows if row.value is not None}
+    shown = [
+        column
+        for column in SUMMARY_COLUMNS
+        if any((model, column.task, column.metric) in values for model in _models(rows))
+    ]
+    lines = [
+        ["task", *(column.alias for column in shown), "mean", "median", "partial"],
+        ["metric", *(column.metric for column in shown), "", "", ""],
+    ]
+    for model in _models(rows):
+        cells = [values.get((model, column.task, column.metric)) for column in shown]
+        present = [value for value in cells if value is not None]
+        is_partial = len(present) < len(SUMMARY_COLUMNS)
+        lines.append(
+            [
+                model,
+                *(_percent(value) for value in cells),
+                _percent(fmean(present) if present else None),
+                _percent(median(present) if present else None),
+                f"{len(present)} of {len(SUMMARY_COLUMNS)}" if is_partial else "",
+            ]
+        )
+    return _tsv(lines)
+
+
+def missing_columns(rows: Sequence[MetricRow]) -> list[Column]:
+    """Headline columns that no model has."""
+    there = {(row.task, row.metric) for row in rows if row.shape == "summary" and row.value is not None}
+    return [column for column in SUMMARY_COLUMNS if (column.task, column.metric) not in there]
+
+
+def model_order(model: str) -> tuple[str, int]:
+    """Sort key of a model's name: ``m_2`` before ``m_10``, seeds of a model together.
+
+    A suffix that starts with ``-seed`` is dropped; then the part behind the last underscore counts as a number.
+    """
+    stem, _, number = model.split("-seed")[0].rpartition("_")
+    return stem, int(number) if number.isdecimal() and number.isascii() else 0
+
+
+def _models(rows: Sequence[MetricRow]) -> list[str]:
+    return sorted(sorted({row.model for row in rows}), key=model_order)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def _tsv(lines: Iterable[Sequence[str]]) -> str:
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _write_if_changed(store: Store, path: str, text: str) -> None:
+    data = text.encode()
+    if not store.exists(path) or store.read_bytes(path) != data:
+        store.write_bytes(path, data)

@@ -1,0 +1,259 @@
+"""The wording of the bundled tasks, rendered with hand-made variables as their formatters provide them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sciriff.building.facts import compile_checks
+from sciriff.resources import resource_dir
+from sciriff.tasks.rendering import Rendered
+from sciriff.tasks.taskfile import TaskFile, load_task
+
+ABSTRACT = "Effects of “aspirin” on fever & pain in mice.\nPatients' liver enzymes <5 U/l."
+SCIENCE = "We present a parser for German. It is evaluated on newspaper text by F-score."
+
+
+def entities(types: list[str], **mentions: list[str]) -> dict[str, Any]:
+    by_type = {name: mentions.get(name, []) for name in types}
+    return {"abstract": ABSTRACT, "ner_type_list": types, "ner_dict": by_type}
+
+
+CELLS = [
+    {"value": "70", "type": "Glass_Compound_Amount", "constituent": "SiO2", "unit": "mol", "material": "G1"},
+    {"value": "2.41", "type": "Other"},
+]
+SCIERC_TYPES = ["Task", "Method", "Metric", "Material", "OtherScientificTerm", "Generic"]
+SCIERC_MENTIONS = {"Method": ["parser"], "Material": ["German", "newspaper text"], "Metric": ["F-score"]}
+VARIABLES: dict[str, dict[str, Any]] = {
+    "anat_em_ner": entities(["AnatomicalEntity"], AnatomicalEntity=["liver"]),
+    "annotated_materials_syntheses_events": {
+        "abstract": "10.1000/example\nMaking ZnO\nZnO was calcined in air.",
+        "events": [{"trigger": "calcined", "arguments": [["ZnO", "Recipe_Target"], ["air", "Atmospheric_Material"]]}],
+        "role_types_list": [
+            "Atmospheric_Material",
+            "Participant_Material",
+            "Recipe_Precursor",
+            "Recipe_Target",
+            "Solvent_Material",
+        ],
+    },
+    "biored_ner": entities(
+        ["CellLine", "Chemical", "Disease", "Gene", "Species", "Variant"], Chemical=["aspirin"], Species=["mice"]
+    ),
+    "cdr_ner": entities(["Chemical", "Disease"], Chemical=["aspirin"], Disease=["fever", "pain"]),
+    "chemprot_ner": entities(["Chemical", "Protein"], Chemical=["aspirin"], Protein=["liver enzymes"]),
+    "covid_deepset_qa": {"article": ABSTRACT, "question": "What is affected?", "answer": "fever & pain in mice."},
+    "discomat_te": {
+        "table_code_text": "| Glass | SiO2 (mol%) | Density |\n| G1 | 70 | 2.41 |\n\nCaption: Glasses",
+        "json_records": "\n".join(json.dumps(cell) for cell in CELLS),
+    },
+    "pubmedqa_qa": {"context": "(METHODS) Mice.\n(RESULTS) Better.", "question": "Is it better?", "answer": "YES"},
+    "qasper_abstractive_qa": {
+        "paper": "A paper\n\nIts abstract.\n\nIntroduction\nWe did “this”.\nAnd that.",
+        "question": "What did they do?",
+        "answer": "They did this.",
+        "evidence": ["We did “this”."],
+        "unanswerable": False,
+    },
+    "scicite_classification": {"string": "We used the assay of Smith et al. (1999).", "label": 0},
+    "scierc_ner": {
+        "org_text": SCIENCE,
+        "ner_dict": {name: SCIERC_MENTIONS.get(name, []) for name in SCIERC_TYPES},
+    },
+    "scierc_re": {"org_text": SCIENCE, "re_answer": [["F-score", "parser", "EVALUATE-FOR"]]},
+}
+TEMPLATE_COUNTS = {
+    "anat_em_ner": 3,
+    "annotated_materials_syntheses_events": 1,
+    "biored_ner": 3,
+    "cdr_ner": 3,
+    "chemprot_ner": 3,
+    "covid_deepset_qa": 3,
+    "discomat_te": 1,
+    "pubmedqa_qa": 4,
+    "qasper_abstractive_qa": 1,
+    "scicite_classification": 3,
+    "scierc_ner": 2,
+    "scierc_re": 1,
+}
+TASKS = resource_dir("templates") / "tasks"
+WORDINGS = [(task, template_id) for task, count in TEMPLATE_COUNTS.items() for template_id in range(count)]
+ENTITY_TASKS = ["anat_em_ner", "biored_ner", "cdr_ner", "chemprot_ner", "scierc_ner"]
+
+
+def load(task: str) -> TaskFile:
+    return load_task(TASKS / f"{task}.yaml")
+
+
+def render(task: str, template_id: int, **changes: Any) -> Rendered:
+    return load(task).compile(template_id).render({**VARIABLES[task], **changes, "_id": 0})
+
+
+def suite(task: str) -> Any:
+    return json.loads((resource_dir("expectations") / f"{task}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("task", sorted(TEMPLATE_COUNTS))
+def test_each_task_has_all_its_template_ids(task: str) -> None:
+    assert list(load(task).templates) == list(range(TEMPLATE_COUNTS[task]))
+
+
+@pytest.mark.parametrize(("task", "template_id"), WORDINGS)
+def test_prompts_read_cleanly(task: str, template_id: int) -> None:
+    prompt = render(task, template_id).input
+    assert not re.search(r"\|\|\||None|Undefined|\{\{|\{%|\\u00", prompt)
+    assert "\n\n\n" not in prompt
+    assert not re.search(r"[ \t]$", prompt, re.MULTILINE)
+    assert not re.search(r"[^\S\n]{2,}", prompt.replace("  ", " ") if task == "discomat_te" else prompt)
+    assert prompt.isprintable() or "\n" in prompt
+
+
+@pytest.mark.parametrize(("task", "template_id"), WORDINGS)
+def test_a_prompt_uses_every_variable_but_the_answer(task: str, template_id: int) -> None:
+    variables = VARIABLES[task]
+    template = load(task).compile(template_id)
+    assert template.variables <= variables.keys()
+    texts = [
+        value for name, value in variables.items() if isinstance(value, str) and name not in {"answer", "json_records"}
+    ]
+    prompt = template.render({**variables, "_id": 0}).input
+    for text in texts:
+        assert text in prompt
+
+
+@pytest.mark.parametrize(("task", "template_id"), WORDINGS)
+def test_answers_meet_the_suite_of_the_task(task: str, template_id: int) -> None:
+    rendered = render(task, template_id)
+    facts = compile_checks(suite(task)).facts(rendered, instance_id="x", template_id=template_id, tokens=1)
+    assert facts.problem == ""
+    assert facts.output_conforms
+
+
+@pytest.mark.parametrize("task", sorted(TEMPLATE_COUNTS))
+def test_templates_of_a_task_are_different_wordings(task: str) -> None:
+    prompts = {render(task, template_id).input for template_id in range(TEMPLATE_COUNTS[task])}
+    assert len(prompts) == TEMPLATE_COUNTS[task]
+
+
+@pytest.mark.parametrize(("task", "template_id"), [wording for wording in WORDINGS if wording[0] in ENTITY_TASKS])
+def test_entity_prompts_name_every_type_and_show_a_valid_example(task: str, template_id: int) -> None:
+    prompt = render(task, template_id).input
+    types = set(VARIABLES[task]["ner_dict"])
+    assert all(name in prompt for name in types)
+    assert "empty array" in prompt
+    examples = [json.loads(found) for found in re.findall(r"\{\"[^{}]*\}", prompt)]
+    assert examples
+    for example in examples:
+        assert set(example) == types
+        assert all(isinstance(mention, str) for mentions in example.values() for mention in mentions)
+        assert list(example) == sorted(example)
+
+
+@pytest.mark.parametrize("task", ENTITY_TASKS)
+def test_entity_answers_keep_a_key_for_each_type(task: str) -> None:
+    types = list(VARIABLES[task]["ner_dict"])
+    output = render(task, 0, ner_dict={name: [] for name in types}).output
+    assert json.loads(output) == {name: [] for name in types}
+
+
+def test_event_example_is_valid_and_copied_from_its_excerpt() -> None:
+    prompt = render("annotated_materials_syntheses_events", 0).input
+    excerpt = re.search(r"from the excerpt \"([^\"]+)\"", prompt)
+    example = re.search(r"^\[\{.*\}\]$", prompt, re.MULTILINE)
+    assert excerpt is not None
+    assert example is not None
+    checks = compile_checks(suite("annotated_materials_syntheses_events"))
+    facts = checks.facts(Rendered(excerpt[1], example[0]), instance_id="x", template_id=0, tokens=1)
+    assert facts.problem == ""
+    assert facts.mentions > 5
+
+
+def test_relation_examples_are_valid_and_name_all_seven_types() -> None:
+    prompt = render("scierc_re", 0).input
+    forms = re.findall(r"\[\"A\", \"B\", \"([A-Z-]+)\"\]", prompt)
+    assert forms == suite("scierc_re")["meta"]["sciriff"]["labels"]
+    example = json.loads(next(line for line in prompt.splitlines() if line.startswith("[[")))
+    assert len(example) == 2
+    assert all(len(relation) == 3 and relation[2] in forms for relation in example)
+
+
+def test_no_relations_or_events_are_an_empty_array() -> None:
+    assert render("scierc_re", 0, re_answer=[]).output == "[]"
+    assert render("annotated_materials_syntheses_events", 0, events=[]).output == "[]"
+
+
+def test_table_prompt_begins_with_the_table_and_shows_both_forms() -> None:
+    prompt = render("discomat_te", 0).input
+    assert prompt.startswith("| Glass |")
+    forms = [json.loads(line) for line in prompt.splitlines() if line.startswith("{")]
+    assert [list(form) for form in forms] == [["value", "type"], ["value", "type", "constituent", "unit", "material"]]
+    assert [form["type"] for form in forms] == ["Other", "Glass_Compound_Amount"]
+
+
+def test_citation_labels_follow_the_class_numbers() -> None:
+    for template_id in range(3):
+        outputs = [render("scicite_classification", template_id, label=label).output for label in range(3)]
+        assert outputs == ["Method", "Background", "Result"]
+        assert '["Method", "Background", "Result"]' in render("scicite_classification", template_id).input
+
+
+@pytest.mark.parametrize("template_id", range(4))
+def test_yes_no_prompts_offer_three_answers(template_id: int) -> None:
+    assert all(word in render("pubmedqa_qa", template_id).input for word in ("YES", "NO", "MAYBE"))
+
+
+def test_yes_no_headings() -> None:
+    assert "Research question: Is it better?" in render("pubmedqa_qa", 2).input
+    assert "Query: Is it better?" in render("pubmedqa_qa", 3).input
+
+
+def test_order_of_passage_and_question() -> None:
+    question, article = VARIABLES["covid_deepset_qa"]["question"], VARIABLES["covid_deepset_qa"]["article"]
+    places = [
+        (prompt.index(question), prompt.index(article))
+        for prompt in (render("covid_deepset_qa", number).input for number in range(3))
+    ]
+    assert places[0][0] > places[0][1]
+    assert places[1][0] < places[1][1]
+    assert places[2][0] == 0 < places[2][1]
+
+
+def test_the_markers_the_answer_judge_looks_for() -> None:
+    lines = render("qasper_abstractive_qa", 0).input.splitlines()
+    rules = [number for number, line in enumerate(lines) if line == "-" * 40]
+    assert len(rules) == 2
+    assert lines[rules[0] + 1] == "A paper"
+    questions = [line for line in lines if line.startswith("Question:")]
+    assert questions == ["Question: What did they do?"]
+    assert sum("What did they do?" in line for line in lines) == 2
+
+
+def test_paper_answers_state_their_length_and_allow_null() -> None:
+    answered = render("qasper_abstractive_qa", 0)
+    assert "about 14 characters long." in answered.input
+    assert json.loads(answered.output) == {"answer": "They did this.", "evidence": ["We did “this”."]}
+    for answer in (None, ""):
+        unanswered = render("qasper_abstractive_qa", 0, unanswerable=True, answer=answer, evidence=[])
+        assert unanswered.output == "null"
+        assert "characters long" not in unanswered.input
+        assert "in your own words." in unanswered.input
+
+
+def test_paper_example_is_valid() -> None:
+    prompt = render("qasper_abstractive_qa", 0).input
+    example = json.loads(next(line for line in prompt.splitlines() if line.startswith("{")))
+    assert set(example) == {"answer", "evidence"}
+    assert isinstance(example["answer"], str)
+    assert all(isinstance(paragraph, str) for paragraph in example["evidence"])
+
+
+@pytest.mark.parametrize("path", sorted(TASKS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_bundled_file_points_editors_to_the_schema(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first == "# yaml-language-server: $schema=../task.schema.json"
+    assert (path.parent / "../task.schema.json").is_file()

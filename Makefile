@@ -33,28 +33,26 @@ $(READY): requirements.lock pyproject.toml
 DEMO_STORE := artifacts/demo
 DEMO_TASKS := anat_em_ner,annotated_materials_syntheses_events,biored_ner,cdr_ner,chemprot_ner,covid_deepset_qa,discomat_te,pubmedqa_qa,qasper_abstractive_qa,scicite_classification,scierc_ner,scierc_re
 
-demo: export SCIRIFF_OFFLINE := 1
-demo: export SCIRIFF_SAMPLES := always
-demo: export SCIRIFF_STORE := $(DEMO_STORE)
-demo: export HF_HUB_OFFLINE := 1
-demo: unexport SCIRIFF_MIRROR
-demo: unexport SCIRIFF_TOKENIZER
-demo: unexport SCIRIFF_TEMPLATES_DIR
+# Nothing of the caller's own settings changes the demo.
+DEMO := env -u SCIRIFF_MIRROR -u SCIRIFF_TOKENIZER -u SCIRIFF_TEMPLATES_DIR HF_HUB_OFFLINE=1 \
+	SCIRIFF_OFFLINE=1 SCIRIFF_SAMPLES=always SCIRIFF_STORE=$(DEMO_STORE) $(BIN)/sciriff
+
 demo: $(READY)
 	@echo '== build twelve tasks from the bundled samples'
-	@$(BIN)/sciriff build --tasks $(DEMO_TASKS)
+	@$(DEMO) build --tasks $(DEMO_TASKS)
 	@echo; echo '== a training mixture'
-	@$(BIN)/sciriff mix --instances-per-task 1000 --tulu none
+	@$(DEMO) mix --instances-per-task 1000 --tulu match
 	@echo; echo '== evaluate two baselines'
-	@$(BIN)/sciriff evaluate --model gold,lead
+	@$(DEMO) evaluate --model gold,lead
 	@echo; echo '== leaderboard'
-	@$(BIN)/sciriff leaderboard
+	@$(DEMO) leaderboard
 	@echo; echo '== where everything lies'
 	@echo 'instances   $(DEMO_STORE)/instructions/<window>/<task>/{train,validation,test}.jsonl'
 	@echo 'dataset     $(DEMO_STORE)/instructions_hf/<window>/{train,validation,test}.{jsonl,parquet}'
 	@echo 'mixture     $(DEMO_STORE)/training_mix/'
 	@echo 'results     $(DEMO_STORE)/results/'
-	@echo 'ask further: SCIRIFF_STORE=$(DEMO_STORE) $(BIN)/sciriff sql "select * from leaderboard"'
+	@echo 'checks      $(DEMO_STORE)/validation/index.html'
+	@echo "ask more    $(BIN)/sciriff sql --store $(DEMO_STORE) 'select * from leaderboard'"
 
 test: $(READY)
 	$(PYTEST) -m 'not slow'

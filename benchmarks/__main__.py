@@ -1,7 +1,7 @@
 """``make bench``: what a build costs, as a ratio to the floor measured in the same run.
 
-Two tasks: entities in 30,000 abstracts, and 20,000 papers of 0.5 to 40 thousand tokens, both times a scale factor, with the
-default cap of 2,500 instances per split (scaled likewise) and three windows.
+Two tasks: entities in 30,000 abstracts, and 20,000 papers of 0.5 to 40 thousand tokens, both times a scale factor,
+with the default cap of 2,500 instances per split (scaled likewise) and three windows.
 """
 
 from __future__ import annotations

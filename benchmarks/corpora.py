@@ -7,57 +7,33 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from sciriff.resources import resource_dir
+
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 TYPES = ("Chemical", "Disease", "Gene")
 
-_SYLLABLES = "al an ar ase ate ben bi car cel chlor co cyt de di e en ep er ex fer gen glu hy ic im in ine ion is ity ki la lin lo "
-_SYLLABLES += "ly ma me mi mo ne neur o ol or ox pan pep phen plas pro re ri ro se sis sol sta syn ta te ther ti tion to tri ul um va vi xa"
-_COMMON = [
-    "the",
-    "of",
-    "and",
-    "in",
-    "to",
-    "with",
-    "a",
-    "for",
-    "was",
-    "is",
-    "were",
-    "by",
-    "that",
-    "as",
-    "on",
-    "at",
-    "from",
-    "we",
-    "this",
-    "these",
-    "are",
-    "be",
-    "an",
-    "not",
-    "or",
-    "which",
-    "after",
-    "between",
-]
+_SYMBOLS = ("12.5%", "IL-6", "p<0.05", "β-actin", "(n=24)", "10mg/kg", "TNF-α", "37°C")
 _PARAGRAPHS = 20_000
 
 
 class Words:
-    """Draws words with Zipf's frequencies: function words first, then made-up terms, numbers and symbols."""
+    """Draws words with Zipf's frequencies.
 
-    def __init__(self, seed: int, kinds: int = 60_000) -> None:
+    The frequent ones are words that the bundled tokenizer knows whole, as real text has them; the rare ones are made
+    up of pieces that it knows. Numbers and symbols are strewn in.
+    """
+
+    def __init__(self, seed: int, kinds: int = 30_000) -> None:
         self._random = np.random.default_rng(seed)
-        syllables = _SYLLABLES.split()
-        parts = self._random.integers(0, len(syllables), (kinds, 5))
-        length = self._random.integers(1, 6, kinds)
-        made_up = ["".join(syllables[part] for part in row[:n]) for row, n in zip(parts, length, strict=True)]
-        for place in range(7, kinds, 23):
-            made_up[place] = ("12.5%", "IL-6", "p<0.05", "β-actin", "(n=24)", "10mg/kg", "TNF-α", "37°C")[place % 8]
-        self._vocabulary = _COMMON + made_up
-        weights = 1 / np.arange(1, len(self._vocabulary) + 1)
+        description = orjson.loads((resource_dir("samples") / "tokenizer.json").read_bytes())
+        tokens = description["model"]["vocab"]
+        known = [token[1:] for token in tokens if token.startswith("▁") and token[1:].isalpha() and len(token) > 2]
+        parts = [token for token in tokens if token.isalpha() and token.isascii() and 3 <= len(token) <= 6]
+        made_up = ["".join(parts[part] for part in row) for row in self._random.integers(0, len(parts), (kinds, 2))]
+        self._vocabulary = known + made_up
+        for place in range(40, len(self._vocabulary), 23):
+            self._vocabulary[place] = _SYMBOLS[place % len(_SYMBOLS)]
+        weights = np.arange(1, len(self._vocabulary) + 1) ** -1.1
         self._cumulative = np.cumsum(weights / weights.sum())
 
     def draw(self, count: int) -> list[str]:
@@ -113,7 +89,7 @@ def write_papers(folder: Path, count: int, seed: int) -> dict[str, Path]:
     for split, share in SPLITS.items():
         files[split] = folder / f"{split}.jsonl"
         with files[split].open("wb") as out:
-            for size in words.lengths(round(count * share), 5_500, 0.85, 330, 27_000):
+            for size in words.lengths(round(count * share), 5_000, 0.9, 330, 26_000):
                 chosen = words.integers(0, _PARAGRAPHS, int(size) // 20 + 2)
                 kept = chosen[: int(np.searchsorted(np.cumsum(sizes[chosen]), size)) + 1]
                 record = {"article": "\n".join(paragraphs[place] for place in kept), "abstract": words.text(180)}

@@ -1,9 +1,9 @@
 """One measured run in a process of its own: a build of one benchmark task, or the floor under it.
 
-The floor does what any builder of the same instances must do: read the same bytes, render the kept instances once, count their
-tokens once by the fastest exact method, and write the output once. What it renders is handed to it parsed, which is not
-counted against it. Start-up (interpreter, imports, tokenizer) is outside both measurements; the start of worker processes
-is inside.
+The floor does what any builder of the same instances must do: read the same bytes, render the kept instances once,
+count their tokens once by the fastest exact method, and write the output once. What it renders is handed to it
+parsed, which is not counted against it. Start-up (interpreter, imports, tokenizer) is outside both measurements; the
+start of worker processes is inside.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any
 
 import orjson
 
+from sciriff.building import task as task_module
 from sciriff.building.instances import CHAT_MARKUP_TOKENS
 from sciriff.building.options import BuildOptions
 from sciriff.building.plan import TaskPlan
 from sciriff.building.pool import WorkerPool, stop_workers
 from sciriff.building.progress import Silent
 from sciriff.building.suites import standard_suite
-from sciriff.building import task as task_module
 from sciriff.building.task import Workshop, build_task
 from sciriff.building.tokenizer import bundled_tokenizer
 from sciriff.building.tokens import TokenCounter
@@ -107,6 +107,8 @@ def measure_build(kind: str, workers: int, cap: int | None, files: dict[str, Pat
     task, acquired, options = plan(kind), source(files), BuildOptions(WINDOWS, cap)
     tokenizer = bundled_tokenizer()
     TokenCounter(tokenizer.path)
+    import great_expectations  # noqa: F401 - start-up, like the other imports
+
     validation_cpu = _time_validation()
     cpu, wall = cpu_seconds(), time.perf_counter()
     shop = Workshop(Store(str(out)), options, WorkerPool(workers), Silent())

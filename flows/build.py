@@ -3,16 +3,17 @@
 One Prefect task per source, one per task build (all windows) and one for the last step; what they share (worker
 processes, tokenizer, acquired files) is the library's ``Build``.
 
-Nothing is cached by Prefect. A remembered result could be trusted only after the look at keys and files that the library
-takes anyway, so it would save nothing and be a second record that can disagree with the store. The library says by its
-own build key whether the artifacts in the store will do; such a task run ends as ``Cached``, and the table of the build
-says why others did not.
+Caching: the cache key of a task build is the library's build key, and its Prefect result the small outcome. What was
+remembered counts only while the artifacts in the store are whole under that very key; otherwise the task has no cache
+key and the library is asked, which looks at the same manifests. So a lost or stale Prefect cache costs a look, never a
+wrong artifact.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prefect import flow, task
@@ -21,7 +22,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from flows.build_artifacts import publish_build
 from flows.parameters import Integers, Limit, SomeNames
@@ -30,13 +31,18 @@ from flows.runs import retry_if_it_can_pass, run_name, settings_with
 from flows.states import CACHED, end_state, error_state
 from sciriff.building.options import DEFAULT_CAP, DEFAULT_SEED, DEFAULT_WINDOWS, BuildOptions
 from sciriff.building.outcome import TaskOutcome, exit_code_of
+from sciriff.building.task import folder
 from sciriff.errors import BlockedError, ExitCode, SciriffError
 
 if TYPE_CHECKING:
+    from prefect.context import TaskRunContext
+    from prefect.futures import PrefectFuture
+
     from sciriff.building.build import Build
     from sciriff.building.combine import CombineOutcome
 
 _FETCHES_AT_ONCE = 4
+_OUTCOME = TypeAdapter(TaskOutcome)
 
 
 @task(
@@ -59,19 +65,30 @@ def fetch_source(source: str, build: Build) -> Any:
     return Completed(message=f"{len(acquired.files)} files, {size / 1e6:,.1f} MB")
 
 
-@task(task_run_name="build {name}", cache_policy=NO_CACHE, persist_result=False)
-def build_task(name: str, build: Build) -> Any:
+def whole_key(_context: TaskRunContext, parameters: Mapping[str, Any]) -> str | None:
+    """``cache_key_fn``: the build key if the store holds whole artifacts of it; else None, and nothing is remembered."""
+    build, name = parameters["build"], parameters["name"]
+    key: str = "" if parameters["force"] else build.key(name)
+    windows = parameters["options"].windows
+    return key if key and all(build.store.intact(folder(window, name), key) for window in windows) else None
+
+
+@task(task_run_name="build {name}", cache_key_fn=whole_key, persist_result=True, result_serializer="json")
+def build_task(name: str, build: Build, options: BuildOptions, force: bool) -> Any:  # noqa: ARG001
     """Build one task in all windows and publish it, unless the store already has it."""
     outcome = build.build_task(name)
+    message = outcome.message or f"build key {outcome.key}"
     if outcome.state == "cached":
-        return Completed(name=CACHED, message=f"build key {outcome.key}", data=outcome)
-    return end_state(exit_code_of([outcome]), outcome.message or f"build key {outcome.key}", outcome)
+        return Completed(name=CACHED, message=message, data=_OUTCOME.dump_python(outcome, mode="json"))
+    return end_state(exit_code_of([outcome]), message, _OUTCOME.dump_python(outcome, mode="json"))
 
 
 @task(task_run_name="combine", cache_policy=NO_CACHE, persist_result=False)
-def combine_tasks(build: Build) -> CombineOutcome:
+def combine_tasks(build: Build, options: BuildOptions) -> CombineOutcome:
     """Write the combined dataset of every window, of all tasks that are built in the store."""
-    return build.combine()
+    from sciriff.building.build import combine_built
+
+    return combine_built(build.store, options.windows)
 
 
 @flow(name="build-sciriff", flow_run_name=run_name)
@@ -104,42 +121,48 @@ def build_sciriff(
         force: build also what is there and intact.
     """
     from sciriff.building.build import Build
+    from sciriff.building.validate import publish_docs
 
     progress = ArtifactProgress("build-progress")
     try:
         settings = settings_with(store=store, tokenizer=tokenizer, workers=workers, templates_dir=templates_dir)
         options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity)
-        with Build(tasks, options, settings, progress, force=force) as build:
-            progress.expect(len(build.sources) + len(build.tasks) + 1)
-            _each(fetch_source, "source", build.sources, build, _FETCHES_AT_ONCE, progress)
-            states = _each(build_task, "name", build.tasks, build, settings.workers, progress)
-            outcomes = [_outcome(name, state) for name, state in states.items()]
-            docs = build.publish_docs()
-            combining = combine_tasks(build, return_state=True) if any(each.done for each in outcomes) else None
+        build = Build(tasks, options, settings, progress, force=force)
+        progress.expect(len(build.sources) + len(build.tasks) + 1)
+        with _threads(_FETCHES_AT_ONCE) as fetchers:
+            fetching = {name: fetchers.submit(fetch_source, {"source": name, "build": build}) for name in build.sources}
+            _wait(fetching, progress)
+        with _threads(settings.workers) as builders:
+            shared = {"build": build, "options": options, "force": force}
+            building = {name: builders.submit(build_task, {"name": name, **shared}) for name in build.tasks}
+            outcomes = [_outcome(name, state) for name, state in _wait(building, progress).items()]
+        combining = combine_tasks(build, options, return_state=True) if any(each.done for each in outcomes) else None
+        combined = combining.result() if combining is not None and combining.is_completed() else None
+        publish_build(build.store, outcomes, combined, publish_docs(build.store))
     except SciriffError as error:
         return error_state(error)
-    combined = combining.result() if combining is not None and combining.is_completed() else None
-    publish_build(build.store, outcomes, combined, docs)
     progress.finished("combined" if combined is not None else "nothing combined")
     return _end(outcomes, combining)
 
 
-def _each(
-    what: Any, parameter: str, names: Sequence[str], build: Build, at_once: int, progress: ArtifactProgress
-) -> dict[str, State[Any]]:
-    """Run a task for every name, so many at once in threads; a failed one stops no other. Name -> final state."""
-    with ThreadPoolTaskRunner(max_workers=at_once) as runner:
-        futures = {name: runner.submit(what, {parameter: name, "build": build}) for name in names}
-        for name, future in futures.items():
-            future.wait()
-            progress.finished(name)
-        return {name: future.state for name, future in futures.items()}
+def _threads(at_once: int) -> ThreadPoolTaskRunner[Any]:
+    return ThreadPoolTaskRunner(max_workers=at_once)
+
+
+def _wait(futures: Mapping[str, PrefectFuture[Any]], progress: ArtifactProgress) -> dict[str, State[Any]]:
+    """Wait for task runs, of which a failed one stops no other. Name -> final state."""
+    for name, future in futures.items():
+        future.wait()
+        progress.finished(name)
+    return {name: future.state for name, future in futures.items()}
 
 
 def _outcome(name: str, state: State[Any]) -> TaskOutcome:
-    """The outcome in the state of a task build; a run that crashed has none, and failed."""
-    result = state.result(raise_on_failure=False)
-    return result if isinstance(result, TaskOutcome) else TaskOutcome(name, "failed", state.message or repr(result))
+    """The outcome of a task build; a run that crashed left none, and failed."""
+    if state.is_failed() or state.is_crashed():
+        return TaskOutcome(name, "failed", state.message or state.name or "")
+    outcome = _OUTCOME.validate_python(state.result())
+    return replace(outcome, state="cached", seconds=0.0) if state.name == CACHED else outcome
 
 
 def _end(outcomes: Sequence[TaskOutcome], combining: State[Any] | None) -> State[Any]:

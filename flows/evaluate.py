@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect import flow, task
@@ -14,15 +16,16 @@ from flows.parameters import Limit, Names, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import link_to, run_name, settings_with
 from flows.states import end_state, error_state
-from sciriff.errors import ExitCode, SciriffError
+from sciriff.errors import SciriffError
 
 if TYPE_CHECKING:
     from sciriff.results.evaluate import EvaluationReport
+    from sciriff.store import Store
 
 
-# No Prefect cache and no retries: replies already had are kept in the store, and the next run goes on from there.
-@task(task_run_name="evaluate {models}", cache_policy=NO_CACHE, persist_result=False)
-def evaluate(models: list[str], **choices: Any) -> EvaluationReport:
+# No Prefect cache and no retries: what was predicted and scored is in the store, and the next run goes on from there.
+@task(task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
+def evaluate(models: Sequence[str], **choices: Any) -> EvaluationReport:
     """Score models on the tasks and write facts, tables and the index."""
     from sciriff import api
 
@@ -48,3 +51,81 @@ def evaluate_model(
         limit: at most so many instances per task, the same ones for every model; "all" for no limit.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
     """
+    from sciriff.store import Store
+
+    progress = ArtifactProgress("evaluation-progress")
+    progress.expect(1)
+    try:
+        settings = settings_with(store=store)
+        shelf = Store(settings.store)
+        report = evaluate(
+            model, tasks=tasks, window=window, split=split, limit=limit, settings=settings, progress=progress
+        )
+        publish_evaluation(shelf, report)
+    except SciriffError as error:
+        return error_state(error)
+    progress.finished(f"{len(report.results)} results")
+    return end_state(report.exit_code, summary_of(report))
+
+
+def publish_evaluation(store: Store, report: EvaluationReport) -> None:
+    """Create the artifacts of an evaluation. Call it inside its flow run."""
+    create_table_artifact(
+        results_table(report), key="evaluation-results", description=f"Window {report.window}, split {report.split}"
+    )
+    for profile, path in report.summaries.items():
+        lines = read_tsv(store.read_bytes(path).decode())
+        create_table_artifact(
+            lines,
+            key=f"evaluation-summary-{profile.value}",
+            description=f"All models, profile {profile.value}, percent",
+        )
+        create_link_artifact(link_to(store, path), link_text=path, key=f"evaluation-table-{profile.value}")
+    create_link_artifact(Path(report.index).resolve().as_uri(), link_text="DuckDB index", key="evaluation-index")
+
+
+def results_table(report: EvaluationReport) -> list[dict[str, Any]]:
+    """One line per model, task and headline metric, in percent; then what could not be scored and why."""
+    scored = [
+        {
+            "model": result.model,
+            "task": result.task,
+            "metric": metric,
+            "percent": None if value is None else round(100 * value, 2),
+            "samples": sum(result.outcomes.values()),
+            "note": "; ".join(filter(None, ["already scored" if result.reused else "", result.data_note])),
+        }
+        for result in report.results
+        for metric, value in result.summary.items()
+    ]
+    return scored + [
+        {"model": model, "task": task, "metric": None, "percent": None, "samples": None, "note": reason}
+        for model, task, reason in unscored(report)
+    ]
+
+
+def unscored(report: EvaluationReport) -> list[tuple[str, str, str]]:
+    """Model (empty: all of them), task and reason of what has no result."""
+    return [
+        *((model, task, reason) for (model, task), reason in report.failures.items()),
+        *(("", task, reason) for task, reason in report.not_built.items()),
+        *(("", task, "not scored by this version") for task in report.not_yet_scored),
+    ]
+
+
+def summary_of(report: EvaluationReport) -> str:
+    """What the final state says: how much was scored, then every failure by name."""
+    models, tasks = ({getattr(each, part) for each in report.results} for part in ("model", "task"))
+    head = f"{len(models)} models scored on {len(tasks)} tasks; tables and index updated"
+    if not report.results:
+        head = "nothing was scored: " + ("; ".join(report.not_built.values()) or "see the failures")
+    return "\n".join([head, *(f"{model} {task} failed: {why}" for (model, task), why in report.failures.items())])
+
+
+def read_tsv(text: str) -> list[dict[str, Any]]:
+    """The lines of a summary table as records under its header; equal headers get the line below them added."""
+    header, *lines = [line.split("\t") for line in text.splitlines()]
+    if lines and lines[0][0] == "metric":
+        header = [" ".join(filter(None, pair)) for pair in zip(header, lines.pop(0), strict=True)]
+        header[0] = "model"
+    return [dict(zip(header, line, strict=True)) for line in lines]

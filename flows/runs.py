@@ -47,11 +47,18 @@ def settings_with(**parameters: Any) -> Settings:
     """The settings of the worker's environment, with the flow parameters that were given on top.
 
     Raises:
-        pydantic.ValidationError: if a value is impossible.
+        UsageError: if a parameter or a ``SCIRIFF_*`` variable of the worker has an impossible value.
     """
+    from pydantic import ValidationError
+
+    from sciriff.errors import UsageError
     from sciriff.settings import Settings
 
-    return Settings(**{name: value for name, value in parameters.items() if value is not None})
+    try:
+        return Settings(**{name: value for name, value in parameters.items() if value is not None})
+    except ValidationError as error:
+        wrong = [f"{problem['loc'][0]}: {problem['msg']}, found {problem['input']!r}" for problem in error.errors()]
+        raise UsageError(f"settings of the worker or parameters of the run: {'; '.join(wrong)}") from error
 
 
 def link_to(store: Store, relative: str) -> str:

@@ -1,8 +1,9 @@
 """Stable content keys and keyed ranks.
 
 Nothing here depends on the process: equal values give equal digests on any machine, Python version and
-``PYTHONHASHSEED``. Keyed ranks replace every random draw of the pipeline: an item's place in a random order is a digest of
-(seed, task, split, purpose, item), so a sample never depends on the order in which items were met or on worker count.
+``PYTHONHASHSEED``. Keyed ranks replace every random draw of the pipeline: an item's place in a random order is a
+digest of (seed, task, split, purpose, item), so a sample never depends on the order in which items were met or on
+worker count.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The settings of a run: where artifacts, caches and mirrors lie, and what may be used.
 
-Every field can be set by an environment variable ``SCIRIFF_<NAME>`` or in a file ``.env``; command-line options and flow
-parameters win over both.
+Every field can be set by an environment variable ``SCIRIFF_<NAME>`` or in a file ``.env``; command-line options and
+flow parameters win over both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_TOKENIZER = "hf-internal-testing/llama-tokenizer"
-"""A Hub repository with the Llama-2 vocabulary that needs no licence click (the original used the gated meta-llama one)."""
+"""A Hub repository with the Llama-2 vocabulary that needs no licence click (the original used the gated meta-llama
+one)."""
 
 
 def _default_cache() -> Path:

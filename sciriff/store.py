@@ -1,8 +1,8 @@
 """The one door to artifacts: any fsspec URL, atomic writes, manifests.
 
 A reader of the store never sees half a file: local files are written beside their place and renamed, object stores make
-an object visible when its upload is complete. A folder is done when, and only when, its ``manifest.json`` names every file
-in it with the right hash (design rule 2).
+an object visible when its upload is complete. A folder is done when, and only when, its ``manifest.json`` names every
+file in it with the right hash (design rule 2).
 """
 
 from __future__ import annotations

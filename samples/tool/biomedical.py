@@ -57,7 +57,9 @@ def anat_em() -> bytes:
             members[f"{folder}/{name}.ann"] = _brat_lines(marked)
             members[f"{folder}/{name}.txt"] = marked.text.encode()
         members[f"{folder}/._PMID-{studies[0].pmid}.txt"] = RESOURCE_FORK
-        members[f"{root}/splits/{names[split]}-documents.list"] = "".join(f"{name}\n" for name in sorted(files)).encode()
+        members[f"{root}/splits/{names[split]}-documents.list"] = "".join(
+            f"{name}\n" for name in sorted(files)
+        ).encode()
     return pack_tar_gz(dict(sorted(members.items())))
 
 

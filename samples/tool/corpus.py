@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import yaml
 
-_FOLDER = Path(__file__).with_name("corpus")
+_FOLDER = Path(__file__).with_name("texts")
 _T = TypeVar("_T")
 
 
 def load(name: str) -> list[Any]:
-    """Load the records of ``corpus/NAME.yaml``."""
+    """Load the records of ``texts/NAME.yaml``."""
     records = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     assert isinstance(records, list)
     return records

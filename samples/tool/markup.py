@@ -1,4 +1,4 @@
-"""Inline mark-up: ``[CODE|surface]``, nested where needed, with an optional note after ``#`` or ``~`` in the surface."""
+"""Inline mark-up: ``[CODE|surface]``, nested where needed; after ``#`` or ``~`` the surface may hold a note."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from samples.tool import corpus
@@ -89,11 +90,11 @@ def _brat(marked: Marked) -> str:
         f"{name}\t{_TYPES.get(span.code, 'Material')} {span.start} {span.end}\t{marked.surface(span)}\n"
         for span, name in names.items()
     ]
-    relations = [f"Next_Operation Arg1:{first} Arg2:{second}" for first, second in zip(events, events[1:], strict=False)]
+    relations = [f"Next_Operation Arg1:{first} Arg2:{second}" for first, second in pairwise(events)]
     spans = list(names)
     relations += [
         f"{_UNIT_RELATIONS[unit.code]} Arg1:{names[number]} Arg2:{names[unit]}"
-        for number, unit in zip(spans, spans[1:], strict=False)
+        for number, unit in pairwise(spans)
         if number.code == "N" and unit.code in _UNIT_RELATIONS and unit.start - number.end <= 1
     ]
     lines += [f"R{number}\t{relation}\t\n" for number, relation in enumerate(relations, 1)]

@@ -64,7 +64,9 @@ def pubmedqa() -> bytes:
     records: dict[str, Any] = {}
     for number, study in enumerate(load_studies()):
         for place, question in enumerate(study.source["questions"]):
-            records[f"{19000003 + 7919 * (2 * number + place)}"] = _research_question(2 * number + place, study, question)
+            records[f"{19000003 + 7919 * (2 * number + place)}"] = _research_question(
+                2 * number + place, study, question
+            )
     return json.dumps(records, indent=4).encode()
 
 

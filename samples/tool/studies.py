@@ -81,10 +81,11 @@ def _member(span: Span, surface: str, pattern: str) -> Mention:
     return Mention(span.code, tuple(fragments), text, (text.lower(),))
 
 
+_ID_FORMS = {"C": "C9{:05d}", "D": "D9{:05d}", "G": "9{:05d}", "F": "9{:05d}", "S": "98{:04d}", "L": "CVCL_9{:03d}"}
+
+
 class ConceptIds:
     """Numbers concepts as they are met. The ids look like those of the real corpora but are none of theirs."""
-
-    _FORMS = {"C": "C9{:05d}", "D": "D9{:05d}", "G": "9{:05d}", "F": "9{:05d}", "S": "98{:04d}", "L": "CVCL_9{:03d}"}
 
     def __init__(self, studies: list[Study]) -> None:
         self._ids: dict[str, str] = {}
@@ -94,9 +95,9 @@ class ConceptIds:
                     self._add(mention.code, concept)
 
     def _add(self, code: str, concept: str) -> None:
-        if concept in self._ids or (code != "V" and code not in self._FORMS):
+        if concept in self._ids or (code != "V" and code not in _ID_FORMS):
             return
-        form = self._FORMS.get(code)
+        form = _ID_FORMS.get(code)
         self._ids[concept] = form.format(len(self._ids) + 1) if form else concept
 
     def __getitem__(self, concept: str) -> str:

@@ -53,7 +53,8 @@ def _table(paper: str, number: int, spec: dict[str, Any]) -> dict[str, Any]:
 def _draw(grid: list[list[_Cell]]) -> str:
     widths = [max(len(row[column][0]) for row in grid) for column in range(len(grid[0]))]
     return "\n".join(
-        "| " + " | ".join(text.ljust(width) for (text, _), width in zip(row, widths, strict=True)) + " |" for row in grid
+        "| " + " | ".join(text.ljust(width) for (text, _), width in zip(row, widths, strict=True)) + " |"
+        for row in grid
     )
 
 

@@ -1,8 +1,8 @@
 """Trains the small tokenizer in the style of Llama 2's on the texts of the samples and of the task templates.
 
-What it shares with Llama 2's: blanks become ``▁`` and one is put in front, there is no pre-tokenizer, merges are byte-pair
-encoding with fallback to 256 byte tokens, digits stand alone, and no token crosses a blank (runs of blanks apart), so that
-token counts add up over words.
+What it shares with Llama 2's: blanks become ``▁`` and one is put in front, there is no pre-tokenizer, merges are
+byte-pair encoding with fallback to 256 byte tokens, digits stand alone, and no token crosses a blank (runs of blanks
+apart), so that token counts add up over words.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _RUN_LENGTHS = (2, 4, 8, 16)
 def train_tokenizer(texts: Iterable[str]) -> str:
     """Train and return ``tokenizer.json``.
 
-    The library trains with a pre-tokenizer that cuts words and digits; the file is then written with Llama 2's normalizer
-    and decoder, byte tokens and runs of blanks in their places.
+    The library trains with a pre-tokenizer that cuts words and digits; the file is then written with Llama 2's
+    normalizer and decoder, byte tokens and runs of blanks in their places.
     """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -35,7 +35,8 @@ def train_tokenizer(texts: Iterable[str]) -> str:
     trained.pre_tokenizer = pre_tokenizers.Split(word, behavior="isolated")
     room = VOCABULARY - len(_SPECIAL) - 256 - len(_RUN_LENGTHS)
     trained.train_from_iterator(
-        sorted(texts), trainers.BpeTrainer(vocab_size=room, min_frequency=2, show_progress=False, initial_alphabet=[_BLANK])
+        sorted(texts),
+        trainers.BpeTrainer(vocab_size=room, min_frequency=2, show_progress=False, initial_alphabet=[_BLANK]),
     )
     learnt = json.loads(trained.to_str())["model"]
     return json.dumps(_llama_style(learnt), ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -47,7 +48,12 @@ def _llama_style(learnt: dict[str, object]) -> dict[str, object]:
     assert isinstance(vocabulary, dict)
     assert isinstance(merges, list)
     runs = [_BLANK * length for length in _RUN_LENGTHS]
-    tokens = [*_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *runs, *sorted(vocabulary, key=vocabulary.get)]
+    tokens = [
+        *_SPECIAL,
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        *runs,
+        *sorted(vocabulary, key=vocabulary.__getitem__),
+    ]
     run_merges = [[run[: len(run) // 2], run[: len(run) // 2]] for run in runs]
     return {
         "version": "1.0",
@@ -106,7 +112,16 @@ def _pairs(merges: list[object]) -> list[list[str]]:
 def training_texts(root: Path) -> list[str]:
     """The plain texts of the corpus, what tables and JSON answers look like, and the wording of the task templates."""
     texts: list[str] = []
-    for name in ("biomedical", "anatomy_excerpts", "papers", "syntheses", "citations", "articles", "instructions", "tables"):
+    for name in (
+        "biomedical",
+        "anatomy_excerpts",
+        "papers",
+        "syntheses",
+        "citations",
+        "articles",
+        "instructions",
+        "tables",
+    ):
         for record in corpus.load(name):
             texts += _strings(record)
     templates = root / "templates"

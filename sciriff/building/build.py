@@ -1,7 +1,7 @@
 """The story of a build, top to bottom.
 
-A :class:`Build` holds what its steps share. :func:`build_tasks` calls the steps in order; the flow ``build-sciriff`` runs
-each of them as a Prefect task.
+A :class:`Build` holds what its steps share. :func:`build_tasks` calls the steps in order; the flow ``build-sciriff``
+runs each of them as a Prefect task.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class BuildReport:
         outcomes: one per task, in alphabetical order.
         combined: the combined dataset; None if nothing was built or combining was not asked for.
         store_path: root of the artifacts.
-        docs_path: start page of the validation results (Data Docs), relative to the root; empty if nothing was validated.
+        docs_path: start page of the validation results (Data Docs), relative to the root; empty if nothing was
+            validated.
         tokenizers: what tokens were counted with.
         seconds: wall time.
     """

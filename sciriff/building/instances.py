@@ -1,8 +1,8 @@
 """From rows to rendered, counted and serialised instances: the part of a build that worker processes do.
 
-A worker gets a batch of unparsed rows and the recipe of the task. It parses, formats, renders, counts and serialises each
-row once, appends the finished output lines to a spool file of its own, and returns only an index of them: what selection,
-splitting and validation need to know. Nothing here depends on which worker gets which rows.
+A worker gets a batch of unparsed rows and the recipe of the task. It parses, formats, renders, counts and serialises
+each row once, appends the finished output lines to a spool file of its own, and returns only an index of them: what
+selection, splitting and validation need to know. Nothing here depends on which worker gets which rows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Recipe:
         key: the task's build key; workers keep what they compile under it.
         task: task name, the first part of every instance id.
         metadata: the task file's metadata block.
-        templates: template id -> (Jinja source, answer choices or None).
+        templates: template id -> (Jinja source, answer choices or None, whether it is meant for evaluation).
         template_ids: which of them to render; source split ``test`` always takes the lowest one only.
         formatter, formatter_args: name in the table of formatters, and its keyword arguments.
         fitted: whether the formatter fits text to the window and so runs once per window.
@@ -62,7 +62,7 @@ class Recipe:
     key: str
     task: str
     metadata: Mapping[str, Any]
-    templates: Mapping[int, tuple[str, str | None]]
+    templates: Mapping[int, tuple[str, str | None, bool]]
     template_ids: tuple[int, ...]
     formatter: str
     formatter_args: Mapping[str, Any]
@@ -108,7 +108,8 @@ class Batch:
 
     Attributes:
         instances: those that fit at least one of the windows asked for.
-        too_long: (row, window): an instance of the row does not fit this window (``ANY_WINDOW``: none of those asked for).
+        too_long: (row, window): an instance of the row does not fit this window (``ANY_WINDOW``: none of those asked
+            for).
         dropped: (row, window, reason) of instances left out for another reason; window as in ``Instance``.
         malformed: (row, message) of records that could not be read, formatted or rendered.
     """
@@ -183,12 +184,12 @@ class _Kitchen:
         self._counter = _counter(recipe.tokenizer)
         self._templates = {
             template_id: compile_template(
-                *recipe.templates[template_id], f"{recipe.task}, template {template_id}", recipe.fidelity
+                *recipe.templates[template_id][:2], f"{recipe.task}, template {template_id}", recipe.fidelity
             )
             for template_id in sorted({min(recipe.templates), *recipe.template_ids})
         }
         self._checks: Checks = compile_checks(recipe.suite)
-        self._metadata: dict[str, bytes] = {}
+        self._metadata: dict[tuple[str, int], bytes] = {}
 
     def cook(self, row: Row, record: Record, split: str, windows: tuple[int, ...], spool: _Spool, batch: Batch) -> None:
         """Format, render, count and spool one record; what does not work out is noted in the batch."""
@@ -249,7 +250,7 @@ class _Kitchen:
             {
                 "input": rendered.input,
                 "output": rendered.output,
-                "metadata": orjson.Fragment(self._metadata_json(split)),
+                "metadata": orjson.Fragment(self._metadata_json(split, template_id)),
                 "_instance_id": instance_id,
                 "_template_id": template_id,
                 "_input_toks": input_tokens,
@@ -277,8 +278,9 @@ class _Kitchen:
             )
         )
 
-    def _metadata_json(self, split: str) -> bytes:
-        if split not in self._metadata:
-            metadata = {**self.recipe.metadata, "split": split, "template_metadata": {"use_for_eval": False}}
-            self._metadata[split] = orjson.dumps(metadata, option=orjson.OPT_SORT_KEYS)
-        return self._metadata[split]
+    def _metadata_json(self, split: str, template_id: int) -> bytes:
+        if (split, template_id) not in self._metadata:
+            use_for_eval = self.recipe.templates[template_id][2]
+            metadata = {**self.recipe.metadata, "split": split, "template_metadata": {"use_for_eval": use_for_eval}}
+            self._metadata[split, template_id] = orjson.dumps(metadata, option=orjson.OPT_SORT_KEYS)
+        return self._metadata[split, template_id]

@@ -81,7 +81,10 @@ class TaskPlan:
             key=self.key(source, tokenizer, options),
             task=self.name,
             metadata=self.task_file.metadata.model_dump(mode="json"),
-            templates={number: (template.jinja, template.answer_choices) for number, template in known.items()},
+            templates={
+                number: (template.jinja, template.answer_choices, template.evaluate)
+                for number, template in known.items()
+            },
             template_ids=options.template_ids,
             formatter=formatter.name,
             formatter_args=dict(formatter.args),

@@ -1,7 +1,8 @@
 """Worker processes for one machine.
 
-loky rather than the standard pool: it starts workers without importing the caller's main module again (a script that calls
-``sciriff.build`` needs no main guard), it does not fork a process that has threads, and a worker that is killed is noticed.
+loky rather than the standard pool: it starts workers without importing the caller's main module again (a script that
+calls ``sciriff.build`` needs no main guard), it does not fork a process that has threads, and a worker that is killed
+is noticed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _IDLE_SECONDS = 20
 class WorkerPool:
     """Runs one function over a stream of items, in this process or in several.
 
-    With one worker nothing is started: the function runs here. Otherwise the process keeps one set of workers, shared by all
-    pools of the same size; they end when they have been idle for a while, or with the process.
+    With one worker nothing is started: the function runs here. Otherwise the process keeps one set of workers, shared
+    by all pools of the same size; they end when they have been idle for a while, or with the process.
     """
 
     def __init__(self, workers: int) -> None:

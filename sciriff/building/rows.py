@@ -1,7 +1,7 @@
 """The rows of one source split, read as often as sampling needs them.
 
-Sampling must know how many rows there are before it can rank them, so a split is read once to count. What fits into a small
-buffer is kept from that pass; a larger split is read again, which costs little beside rendering.
+Sampling must know how many rows there are before it can rank them, so a split is read once to count. What fits into a
+small buffer is kept from that pass; a larger split is read again, which costs little beside rendering.
 """
 
 from __future__ import annotations

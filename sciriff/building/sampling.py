@@ -1,8 +1,8 @@
 """Which instances a window keeps: the lowest keyed ranks that fit, up to the cap.
 
 The cap counts instances kept, per source split, before splits are standardised, as in the original. Because a rank is a
-digest of the row alone, the choice does not depend on the order in which rows were examined, only on which were; so rows are
-examined in rank order, in rounds, and only as many as it takes to fill every window.
+digest of the row alone, the choice does not depend on the order in which rows were examined, only on which were; so
+rows are examined in rank order, in rounds, and only as many as it takes to fill every window.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ def assign_splits(
     """Assign the kept rows of every window to final splits.
 
     Args:
-        kept: window -> source split -> row indices kept there; every split that the source has, also where none is kept.
+        kept: window -> source split -> row indices kept there; every split that the source has, also where none is
+            kept.
         rank: keyed rank of a row of the donor split; the lowest are carved out first.
         standardise: False leaves splits as the source has them.
 

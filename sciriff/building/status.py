@@ -62,7 +62,7 @@ def task_statuses(store: Store, settings: Settings) -> list[TaskStatus]:
 
 def is_current(plan: TaskPlan, manifest: Mapping[str, Any]) -> bool:
     """Whether the task file and code of today make the very artifacts of a manifest out of the same source files."""
-    return plan_key(plan, manifest) == manifest["key"]
+    return bool(plan_key(plan, manifest) == manifest["key"])
 
 
 def plan_key(plan: TaskPlan, manifest: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ def standard_suite(task: str, promise: Mapping[str, Any], mentions_present: floa
         promise: what goes under ``meta.sciriff``, see :class:`sciriff.building.facts.CheckSpec`; at least ``output``.
         mentions_present: least share of instances whose mentions must all occur in the input.
     """
-    instance_id = rf"^{task}:(train|validation|test):[0-9]+(\.[0-9A-Za-z_-]+)?$"
+    instance_id = rf"^{task}:(?:train|validation|test):[0-9]+(?:\.[0-9A-Za-z_-]+)?$"
     share = {} if mentions_present == 1.0 else {"mostly": mentions_present}
     expectations: list[tuple[str, dict[str, Any], str]] = [
         ("expect_table_row_count_to_be_between", {"min_value": 1}, "the task has instances"),

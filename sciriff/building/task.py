@@ -243,7 +243,8 @@ def _manifests(
 
 
 def _publish(store: Store, result: ValidationResult, manifests: Mapping[int, dict[str, Any]], workspace: Path) -> None:
-    """Put finished files into the store: old manifests go first, then come data, validation result and new manifests."""
+    """Put finished files into the store: old manifests go first, then come data, validation result and new
+    manifests."""
     for window in manifests:
         store.delete(f"{folder(window, result.task)}/{MANIFEST}")
     for window, manifest in manifests.items():

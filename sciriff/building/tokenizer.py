@@ -61,7 +61,7 @@ def _from_hub(repository: str, settings: Settings) -> TokenizerFile:
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise SourceError(
-            f"tokenizer {repository!r} cannot be had from the Hub ({type(error).__name__}); give a local tokenizer.json "
-            "with --tokenizer, or set SCIRIFF_OFFLINE=1 to count with the small bundled one"
+            f"tokenizer {repository!r} cannot be had from the Hub ({type(error).__name__}); give a local "
+            "tokenizer.json with --tokenizer, or set SCIRIFF_OFFLINE=1 to count with the small bundled one"
         ) from error
     return TokenizerFile(repository, path, file_sha256(path))

@@ -1,9 +1,9 @@
 """Exact token counts, fast.
 
-SentencePiece-style vocabularies such as Llama-2's have no token that crosses from a non-space character to a space, so the
-byte-pair merges of one word never depend on the next: the count of a text is the sum of the counts of its pieces, and each
-distinct piece needs to be encoded once. Whether a tokenizer has this property is checked when it is loaded; one that lacks
-it, and any text that contains the literal of a special token, is encoded whole.
+SentencePiece-style vocabularies such as Llama-2's have no token that crosses from a non-space character to a space,
+so the byte-pair merges of one word never depend on the next: the count of a text is the sum of the counts of its
+pieces, and each distinct piece needs to be encoded once. Whether a tokenizer has this property is checked when it is
+loaded; one that lacks it, and any text that contains the literal of a special token, is encoded whole.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ _SPACE = "▁"  # SentencePiece's visible space, U+2581
 _BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 _LONGEST_CACHED_PIECE = 48
 _MOST_CACHED_PIECES = 400_000
+_STRETCH = 1 << 15  # characters counted between two looks at the limit
+_SINGLE_SPACE = re.compile(r"(?<! ) ")
+_OTHER_BEHAVIOUR = ("dropout", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +66,83 @@ class TokenCounter:
             raise UsageError(f"{path} is not a tokenizer.json of the tokenizers library: {error}") from error
         self._whole.no_truncation()
         self._whole.no_padding()
-        cutter = _piece_pattern(json.loads(description))
-        self.additive = cutter is not None
-        if cutter is not None:
+        parsed = json.loads(description)
+        self.additive = _adds_up_over_words(parsed)
+        if self.additive:
             specials = [token.content for token in self._whole.get_added_tokens_decoder().values()]
             self._special = re.compile("|".join(map(re.escape, specials))).search if specials else None
-            self._cut = cutter.findall
-            self._pieces = _PieceCounts(_bare_model(json.loads(description)))
+            self._lines_apart = _adds_up_over_lines(parsed)
+            encode = _bare_model(parsed)
+            self._words = _PieceCounts(encode, _spell_word_apart if self._lines_apart else _spell_word)
+            self._runs = _PieceCounts(encode, _spell_run)
+            self._cut_runs = re.compile(r"\n| *[^ \n]+| +" if self._lines_apart else r" *[^ ]+| +").findall
 
     def count(self, text: str) -> int:
         """Number of tokens of a text, without BOS, EOS or other special tokens."""
-        if not text:
-            return 0
-        if not self.additive or (self._special is not None and self._special(text)):
-            return len(self._whole.encode(text, add_special_tokens=False).ids)
-        return sum(map(self._pieces.__getitem__, self._cut(f" {text}".replace(_SPACE, " "))))
+        return self._count(text, None)
 
     def count_within(self, text: str, limit: int) -> int | None:
         """Number of tokens of a text, or None if there are more than ``limit``.
 
-        Long texts are turned away by a lower bound that costs almost nothing: each single-spaced word holds at least one
-        token, and a run of k spaces adds at most one word (k - 2 * (k // 2) <= 1).
+        A text that is far too long costs little: a lower bound turns it away (each single-spaced word holds at least
+        one token, and a run of k spaces adds at most one word: k - 2 * (k // 2) <= 1), or counting stops half-way.
         """
         if self.additive and text.count(" ") - 2 * text.count("  ") > limit:
             return None
-        tokens = self.count(text)
+        tokens = self._count(text, limit)
         return tokens if tokens <= limit else None
+
+    def _count(self, text: str, limit: int | None) -> int:
+        """Count the tokens, at least until there are more than ``limit``."""
+        if not text:
+            return 0
+        if not self.additive or (self._special is not None and self._special(text)):
+            return len(self._whole.encode(text, add_special_tokens=False).ids)
+        text = f" {text}".replace(_SPACE, " ")
+        tokens = start = 0
+        while start < len(text):
+            cut = _SINGLE_SPACE.search(text, start + _STRETCH)
+            end = cut.end() - 1 if cut else len(text)
+            tokens += self._count_stretch(text[start:end])
+            if limit is not None and tokens > limit:
+                break
+            start = end
+        return tokens
+
+    def _count_stretch(self, text: str) -> int:
+        """Count the tokens of a stretch of text that begins with a space and ends before one.
+
+        Text rarely has two spaces together. Without them, plain splitting at spaces gives the pieces: each stands for
+        one space and the word after it, or, if lines count apart, for a line feed and the word after that.
+        """
+        if "  " in text:
+            return sum(map(self._runs.__getitem__, self._cut_runs(text)))
+        if self._lines_apart:
+            text = text.replace("\n", " \n")
+        return sum(map(self._words.__getitem__, text[1:].split(" ")))
+
+
+def _spell_word(piece: str) -> str:
+    return _SPACE + piece
+
+
+def _spell_word_apart(piece: str) -> str:
+    return piece if piece.startswith("\n") else _SPACE + piece
+
+
+def _spell_run(piece: str) -> str:
+    return piece.replace(" ", _SPACE)
 
 
 class _PieceCounts(dict[str, int]):
     """Token counts of pieces, filled on demand and bounded in size."""
 
-    def __init__(self, encode: Callable[[str], int]) -> None:
+    def __init__(self, encode: Callable[[str], int], spell: Callable[[str], str]) -> None:
         super().__init__()
-        self._encode = encode
+        self._encode, self._spell = encode, spell
 
     def __missing__(self, piece: str) -> int:
-        tokens = self._encode(piece)
+        tokens = self._encode(self._spell(piece))
         if len(piece) <= _LONGEST_CACHED_PIECE:
             if len(self) >= _MOST_CACHED_PIECES:
                 self.clear()
@@ -108,7 +151,7 @@ class _PieceCounts(dict[str, int]):
 
 
 def _bare_model(description: dict[str, Any]) -> Callable[[str], int]:
-    """Return the token count of one piece by the byte-pair model alone, as it stands inside a longer text."""
+    """Return the token count of one piece, spaces made visible, by the byte-pair model alone."""
     from tokenizers import Tokenizer
 
     bare = {**description, "normalizer": None, "pre_tokenizer": None, "post_processor": None, "added_tokens": []}
@@ -116,43 +159,41 @@ def _bare_model(description: dict[str, Any]) -> Callable[[str], int]:
     encode = tokenizer.encode_batch_fast
 
     def count(piece: str) -> int:
-        return len(encode([piece.replace(" ", _SPACE)], add_special_tokens=False)[0].ids)
+        return len(encode([piece], add_special_tokens=False)[0].ids)
 
     return count
 
 
-def _piece_pattern(description: dict[str, Any]) -> re.Pattern[str] | None:
-    """Return how to cut texts into pieces whose token counts add up, or None if this tokenizer does not allow it.
+def _adds_up_over_words(description: dict[str, Any]) -> bool:
+    """Whether token counts add up over pieces that begin with a space.
 
     The argument: byte-pair merges join two neighbouring symbols into one token of the vocabulary, so where no token
-    contains a non-space followed by a space, no merge ever bridges that place, and what happens left and right of it is
-    independent. The same holds around a line feed when no longer token contains one. Unknown characters must become byte
-    tokens, since fused unknown tokens could bridge pieces.
+    contains a non-space followed by a space, no merge ever bridges that place, and what happens left and right of it
+    is independent. Unknown characters must become byte tokens, since fused unknown tokens could bridge pieces.
     """
     model = description.get("model", {})
-    vocabulary = model.get("vocab", {})
-    if (
-        model.get("type") != "BPE"
-        or not model.get("byte_fallback")
-        or model.get("dropout")
-        or model.get("ignore_merges")
-        or model.get("continuing_subword_prefix")
-        or model.get("end_of_word_suffix")
-        or not vocabulary.keys() >= _BYTE_TOKENS
-        or not _turns_spaces_visible(description)
-    ):
-        return None
+    return (
+        model.get("type") == "BPE"
+        and bool(model.get("byte_fallback"))
+        and not any(model.get(key) for key in _OTHER_BEHAVIOUR)
+        and model.get("vocab", {}).keys() >= _BYTE_TOKENS
+        and _turns_spaces_visible(description)
+        and not any(_SPACE in token.lstrip(_SPACE) for token in _plain_tokens(description))
+    )
+
+
+def _adds_up_over_lines(description: dict[str, Any]) -> bool:
+    """Whether token counts also add up around line feeds: no longer token contains one."""
+    return not any("\n" in token and token != "\n" for token in _plain_tokens(description))
+
+
+def _plain_tokens(description: dict[str, Any]) -> list[str]:
     specials = {token["content"] for token in description.get("added_tokens") or ()}
-    tokens = [token for token in vocabulary if token not in specials]
-    if any(_SPACE in token.lstrip(_SPACE) for token in tokens):
-        return None
-    if any("\n" in token and token != "\n" for token in tokens):
-        return re.compile(r" *[^ ]+| +")
-    return re.compile(r"\n| *[^ \n]+| +")
+    return [token for token in description["model"]["vocab"] if token not in specials]
 
 
 def _turns_spaces_visible(description: dict[str, Any]) -> bool:
-    """Whether text is prepared as Llama-2 does it: one space put in front, spaces made visible, nothing split or changed."""
+    """Whether text is prepared as Llama-2 does it: one space put in front, spaces made visible, nothing else."""
     normalizer, splitter = description.get("normalizer"), description.get("pre_tokenizer")
     prepend, replace = (
         {"type": "Prepend", "prepend": _SPACE},

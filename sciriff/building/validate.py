@@ -161,18 +161,22 @@ def publish_docs(store: Store) -> str:
 
 def _expectation_suite(task: str, suite: Mapping[str, Any]) -> ExpectationSuite:
     import great_expectations as gx
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    try:
-        return gx.ExpectationSuite(
-            name=suite["name"],
-            id=suite.get("id"),
-            expectations=[dict(expectation) for expectation in suite["expectations"]],
-            meta=dict(suite["meta"]),
-        )
-    except KeyError as error:
-        raise TaskFileError(f"expectation suite of {task}: the key {error} is missing") from error
-    except Exception as error:  # the library raises many kinds, its own and pydantic's
-        raise TaskFileError(f"expectation suite of {task}: {error}") from error
+    if missing := {"name", "expectations", "meta"} - suite.keys():
+        raise TaskFileError(f"expectation suite of {task}: missing keys: {', '.join(sorted(missing))}")
+    for expectation in suite["expectations"]:
+        try:  # one by one: a suite leaves out, without an error, what the library does not accept
+            ExpectationConfiguration(**expectation).to_domain_obj()
+        except Exception as error:  # of many kinds, the library's own and pydantic's
+            named = expectation.get("notes") or expectation.get("id") or expectation.get("type")
+            raise TaskFileError(f"expectation suite of {task}: the expectation {named!r} is wrong: {error}") from error
+    return gx.ExpectationSuite(
+        name=suite["name"],
+        id=suite.get("id"),
+        expectations=[dict(expectation) for expectation in suite["expectations"]],
+        meta=dict(suite["meta"]),
+    )
 
 
 def _failure(item: Mapping[str, Any], notes: Mapping[str, str]) -> str:
@@ -181,8 +185,8 @@ def _failure(item: Mapping[str, Any], notes: Mapping[str, str]) -> str:
     kind, kwargs = config["type"], config["kwargs"]
     where = ", ".join(columns(kwargs))
     expected = f"expected that {notes.get(config.get('id', ''), '') or kind} ({kind}{f' on {where}' if where else ''})"
-    if item["exception_info"].get("raised_exception"):
-        return f"{expected}; could not be checked: {item['exception_info']['exception_message']}"
+    if exceptions := _exceptions(item["exception_info"]):
+        return f"{expected}; could not be checked: {'; '.join(exceptions)}"
     if "unexpected_count" not in result:
         return f"{expected}; found {result.get('observed_value')}"
     examples = [
@@ -198,3 +202,9 @@ def _why(row: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
     if row["problem"]:
         found.append(row["problem"])
     return f" ({', '.join(found)})" if found else ""
+
+
+def _exceptions(info: Mapping[str, Any]) -> list[str]:
+    """The library reports one exception, or one for each metric that an expectation needs."""
+    reports = [info] if "raised_exception" in info else list(info.values())
+    return list(dict.fromkeys(report["exception_message"] for report in reports if report["raised_exception"]))

@@ -99,10 +99,10 @@ _STATES: dict[TaskState, str] = {"built": "built", "cached": "already done", "bl
 
 def build_text(report: BuildReport) -> str:
     """Return the table of tasks, what a user should know of them, where everything lies and what to do next."""
-    from sciriff.cli.tables import named
+    from sciriff.cli.tables import named, shared_remarks
 
     parts = [_task_table(report)]
-    parts += [f"note: {named(outcome.task, note)}" for outcome in report.outcomes for note in outcome.notes]
+    parts += shared_remarks("note", ((outcome.task, note) for outcome in report.outcomes for note in outcome.notes))
     parts += [f"{_STATES[o.state]}: {named(o.task, o.message)}" for o in report.outcomes if not o.done]
     parts += ["", _summary(report)]
     return "\n".join(parts)
@@ -126,7 +126,7 @@ def _task_table(report: BuildReport) -> str:
 
 
 def _dropped(outcome: TaskOutcome) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in outcome.dropped.items() if count)
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(outcome.dropped.items()) if count)
 
 
 def _summary(report: BuildReport) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 SPLITS = ("train", "validation", "test")
@@ -31,6 +31,27 @@ def split_counts(rows: Mapping[str, int]) -> str:
 def named(name: str, message: str) -> str:
     """Return a message that begins with the name it is about."""
     return message if message.startswith(name) else f"{name}: {message}"
+
+
+def shared_remarks(kind: str, remarks: Iterable[tuple[str, str]]) -> list[str]:
+    """Return lines ``kind: name: remark``; a remark that several names share but for a leading URL is told once.
+
+    Args:
+        kind: what the lines are, e.g. ``note``.
+        remarks: pairs of a name and what is to be said of it.
+    """
+    pairs = list(remarks)
+    names: dict[str, dict[str, None]] = {}
+    for name, remark in pairs:
+        names.setdefault(_without_url(remark), {})[name] = None
+    own = [f"{kind}: {named(name, remark)}" for name, remark in pairs if len(names[_without_url(remark)]) == 1]
+    shared = [f"{kind}: {remark}: {', '.join(group)}" for remark, group in names.items() if len(group) > 1]
+    return own + shared
+
+
+def _without_url(remark: str) -> str:
+    head, _, rest = remark.partition(": ")
+    return rest if "://" in head else remark
 
 
 def _is_number(value: Any) -> bool:

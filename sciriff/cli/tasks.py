@@ -20,7 +20,9 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
     next build makes them anew. blocked: its source must be got by hand. wrong: its task file, binding or suite has an
     error.
     """
-    from sciriff.building.status import task_statuses
+    from typing import get_args
+
+    from sciriff.building.status import State, task_statuses
     from sciriff.store import Store
 
     settings = settings_with(store=store, templates_dir=templates_dir)
@@ -31,15 +33,16 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
 
         click.echo(orjson.dumps(statuses, option=orjson.OPT_INDENT_2))
         return 0
-    from sciriff.cli.tables import named, table
+    from sciriff.cli.tables import shared_remarks, table
 
     rows = [
         (status.task, status.family, status.source, status.licence, status.state, " ".join(map(str, status.windows)))
         for status in statuses
     ]
     click.echo(table(("task", "family", "source", "licence", "state", "windows"), rows))
-    for status in statuses:
-        if status.remark:
-            click.echo(f"{status.state}: {named(status.task, status.remark)}")
+    told = ((state, [s for s in statuses if s.state == state and s.remark]) for state in get_args(State))
+    for state, group in told:
+        for line in shared_remarks(state, ((status.task, status.remark) for status in group)):
+            click.echo(line)
     click.echo(f"{len(statuses)} tasks; store {opened.path('')}")
     return 0

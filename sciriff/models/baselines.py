@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any
 
 from sciriff.errors import UsageError
@@ -48,7 +49,7 @@ def baseline(name: str) -> Baseline:
     """
     if name in BASELINES:
         return BASELINES[name]
-    near = get_close_matches(name, BASELINES, n=3, cutoff=0.4) or list(BASELINES)
+    near = get_close_matches(name, BASELINES, n=3, cutoff=0.5) or list(BASELINES)
     raise UsageError(f"no model {name!r}; did you mean {', '.join(near)}? (models: {', '.join(BASELINES)})")
 
 
@@ -71,6 +72,6 @@ def document_part(prompt: str) -> str:
 
 def _labelled(lines: list[str]) -> Iterator[str]:
     starts = [number for number, line in enumerate(lines) if _LABEL.fullmatch(line)]
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         if text := "\n".join(lines[start + 1 : end]).strip():
             yield text

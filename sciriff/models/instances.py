@@ -116,5 +116,5 @@ def _sample(instances: list[Mapping[str, Any]], task: str, split: str, limit: in
 
 def _data_note(manifest: Mapping[str, Any]) -> str:
     inputs = manifest.get("inputs") or {}
-    notes = [("sample", "built from bundled samples"), ("partial", "built from a partial source")]
+    notes = [("sample", "bundled samples"), ("partial", "partial source")]
     return ", ".join(note for flag, note in notes if inputs.get(flag))

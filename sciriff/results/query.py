@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from sciriff.errors import StoreError, UsageError
 
+_MOST_TURNED_ROWS = 8
+
 
 class Answer(NamedTuple):
     """The answer to a query: names of the columns, and rows of Python values."""
@@ -47,7 +49,7 @@ def sql(query: str, index: Path) -> Answer:
 
 
 def format_table(answer: Answer, width: int = 120) -> str:
-    """A table for the terminal. One that is too wide is turned: a line per column, a column per row.
+    """A table for the terminal. A short one that is too wide is turned: a line per column, a column per row.
 
     Args:
         answer: columns and rows.
@@ -61,7 +63,7 @@ def format_table(answer: Answer, width: int = 120) -> str:
     cells = [[_cell(value) for value in row] for row in answer.rows]
     header = list(answer.columns)
     numeric = [all(isinstance(row[at], int | float | None) for row in answer.rows) for at in range(len(header))]
-    if cells and _natural_width(header, cells) > width >= _natural_width(*_turned(header, cells)):
+    if 0 < len(cells) <= _MOST_TURNED_ROWS and _natural_width(header, cells) > width:
         header, cells = _turned(header, cells)
         numeric = [False, *(True for _ in header[1:])]
     table = Table(show_edge=False, pad_edge=False)

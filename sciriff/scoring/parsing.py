@@ -136,8 +136,8 @@ def parse(text: str, shape: Shape) -> Parsed:
     Inside other text a decoder is tried at each opening bracket of the right kind, so brackets in prose or in strings
     do no harm. Of several values the one with most of the keys that the task asks for wins (of lists: the first
     non-empty one with items of the right type), then the first: an example before the answer is empty or has other
-    keys, a repetition comes after it. Raw control characters in strings are accepted there; a key given twice with lists
-    has the items of both, otherwise the last value.
+    keys, a repetition comes after it. Raw control characters in strings are accepted there. A key given twice with
+    lists has the items of both, otherwise the last value.
     Broken JSON (cut off, trailing comma, single quotes) is not mended.
     """
     try:

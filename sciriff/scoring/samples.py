@@ -58,7 +58,7 @@ def _score_json(reply: Reply, reference: str, shape: Shape, profile: Profile, to
         return _no_reply(ParseStatus.EXTRACT_FAILURE)
     expected = _parse(reference, shape, profile)
     if expected.status is not ParseStatus.VALID_JSON or not shape.holds(expected.value):
-        return SampleScore(Outcome.SYSTEM_FAILED, Reason.BAD_REFERENCE, ParseStatus.EXTRACT_FAILURE, parsed=False)
+        return _bad_reference()
     text = _cleaned(reply.text, profile)
     parsed = _parse(text, shape, profile)
     reason = _reason(text, parsed, shape, reply, profile)
@@ -71,7 +71,10 @@ def _score_json(reply: Reply, reference: str, shape: Shape, profile: Profile, to
         vectors = to_vectors(value, expected.value, shape, profile)
     except (_NotUnderstood, OriginalCrash):
         reason = reason if reason is not Reason.NONE else Reason.WRONG_SHAPE
-        vectors = to_vectors(None, expected.value, shape, profile)
+        try:
+            vectors = to_vectors(None, expected.value, shape, profile)
+        except OriginalCrash:
+            return _bad_reference()
     in_parsed = reason is Reason.NONE if profile is Profile.CORRECTED else _kept_by_original(parsed)
     return _ended(reason, parsed.status, parsed=in_parsed, vectors={**vectors, "bleu": bleu_counts(text, reference)})
 
@@ -144,6 +147,10 @@ def _kept_by_original(parsed: Parsed) -> bool:
 def _ended(reason: Reason, status: ParseStatus, *, parsed: bool, vectors: Mapping[str, Vector]) -> SampleScore:
     outcome = Outcome.SCORED if reason is Reason.NONE else Outcome.MODEL_FAILED
     return SampleScore(outcome, reason, status, parsed, vectors)
+
+
+def _bad_reference() -> SampleScore:
+    return SampleScore(Outcome.SYSTEM_FAILED, Reason.BAD_REFERENCE, ParseStatus.EXTRACT_FAILURE, parsed=False)
 
 
 def _no_reply(status: ParseStatus) -> SampleScore:

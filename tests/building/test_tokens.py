@@ -17,43 +17,9 @@ from sciriff.resources import resource_dir
 BUNDLED = resource_dir("samples") / "tokenizer.json"
 
 _AWKWARD = st.sampled_from(
-    [
-        "▁",
-        " ",
-        "  ",
-        "   ",
-        "\n",
-        "\n\n",
-        "\t",
-        "\r\n",
-        "\u00a0",
-        "\u2028",
-        "<s>",
-        "</s>",
-        "<unk>",
-        "<0x0A>",
-        "<",
-        "é",
-        "e\u0301",
-    ]
-    + [
-        "β-catenin",
-        "𝛼",
-        "漢字",
-        "🧬",
-        "10.5%",
-        "(n=3)",
-        "IL-2",
-        "don't",
-        "Na+",
-        "-",
-        "--------",
-        "\x00",
-        "\ufeff",
-        "the",
-        "cell",
-        "of",
-    ]
+    ["▁", " ", "  ", "   ", "\n", "\n\n", "\t", "\r\n", "\u00a0", "\u2028", "<s>", "</s>", "<unk>", "<0x0A>", "<"]
+    + ["é", "e\u0301", "β-catenin", "𝛼", "漢字", "🧬", "10.5%", "(n=3)", "IL-2", "don't", "Na+", "-", "--------"]
+    + ["\x00", "\ufeff", "the", "cell", "of"]
 )
 _TEXTS = st.one_of(st.text(max_size=200), st.lists(_AWKWARD, max_size=60).map("".join))
 
@@ -79,6 +45,15 @@ def test_bundled_tokenizer_is_counted_by_pieces(counter: TokenCounter) -> None:
 @given(text=_TEXTS)
 @settings(max_examples=2000, deadline=None)
 def test_count_is_exact(exact: Tokenizer, counter: TokenCounter, text: str) -> None:
+    assert counter.count(text) == _exact_count(exact, text)
+
+
+@given(parts=st.lists(st.tuples(_TEXTS, st.sampled_from([1, 50, 700])), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_count_is_exact_over_many_stretches(
+    exact: Tokenizer, counter: TokenCounter, parts: list[tuple[str, int]]
+) -> None:
+    text = "".join(part * times for part, times in parts)
     assert counter.count(text) == _exact_count(exact, text)
 
 

@@ -147,6 +147,16 @@ def test_build_prints_rows_tokenizer_places_and_next_steps(run: Run, calls: list
     assert "sciriff evaluate" in text
 
 
+def test_a_note_that_many_tasks_share_is_told_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = [
+        TaskOutcome(task, "built", rows=ROWS, notes=(f"https://host/{task}.zip: bundled sample", f"{task} is small"))
+        for task in ("a_ner", "b_ner")
+    ]
+    monkeypatch.setattr(api, "build", lambda *_, **__: report(*outcomes))
+    notes = [line for line in run("build").stdout.splitlines() if line.startswith("note")]
+    assert notes == ["note: a_ner is small", "note: b_ner is small", "note: bundled sample: a_ner, b_ner"]
+
+
 @pytest.mark.parametrize(
     ("states", "code"),
     [(["built", "cached"], 0), (["built", "blocked"], 3), (["blocked", "failed"], 1)],

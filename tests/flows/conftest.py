@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,23 @@ class Server:
         api_url: where it answers.
         home: its PREFECT_HOME, also that of the clients.
         folder: scratch folder of the session.
+        worker: the process of its worker.
     """
 
     api_url: str
     home: Path
     folder: Path
+    worker: subprocess.Popen[bytes] | None = None
+
+    @property
+    def worker_folder(self) -> Path:
+        """Where the worker is started."""
+        return self.folder / "worker"
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker says."""
+        return self.folder / "worker.log"
 
     def environment(self, **extra: str) -> dict[str, str]:
         """What a user of this server has in the environment; nothing of the outer one that could change the outcome."""
@@ -51,8 +63,21 @@ class Server:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             "SCIRIFF_OFFLINE": "1",
             "SCIRIFF_LOCK": str(self.folder / "sources.lock"),
-            "SCIRIFF_WORKERS": "2",
+            "SCIRIFF_WORKERS": "1",
             **extra,
+        }
+
+    def library_settings(self) -> dict[str, Any]:
+        """The same for the library in this process, whatever its environment says."""
+        return {
+            "cache": self.folder / "cache" / "sciriff",
+            "lock": self.folder / "sources.lock",
+            "offline": True,
+            "samples": "auto",
+            "mirror": None,
+            "tokenizer": None,
+            "templates_dir": None,
+            "workers": 1,
         }
 
     def prefect(self, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -68,12 +93,19 @@ class Server:
         )
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """Ask the server's API."""
+        """Ask the server's API; when SQLite is busy it says 503."""
         request = urllib.request.Request(
             f"{self.api_url}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)
+        for wait in (0.5, 1.0, 2.0, 4.0):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    raise
+                time.sleep(wait)
+        pytest.fail(f"the server is too busy to answer {path}")
 
 
 def common_settings(home: Path) -> dict[str, str]:
@@ -140,21 +172,30 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
     with background(command, log, folder, env) as process:
         wait_until(healthy, process, log)
-        yield Server(api_url, home, folder)
+        running = Server(api_url, home, folder)
+        with worker_of(running) as worker:
+            yield replace(running, worker=worker)
+
+
+@contextmanager
+def worker_of(server: Server) -> Iterator[subprocess.Popen[bytes]]:
+    """A process worker of the pool ``sciriff``, started in a folder that is no checkout; it makes the pool, too.
+
+    It is started early and nobody waits for it here: it takes seconds to come up, beside the tests that need none.
+    """
+    server.worker_folder.mkdir()
+    env = server.environment(PREFECT_WORKER_QUERY_SECONDS="1")
+    command: list[str | Path] = [PREFECT, "worker", "start", "--pool", "sciriff", "--type", "process"]
+    with background(command, server.worker_log, server.worker_folder, env) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")
-def worker_folder(server: Server) -> Iterator[Path]:
-    """A process worker of the pool ``sciriff``, started in a folder that is no checkout; it makes the pool, too."""
-    folder = server.folder / "worker"
-    folder.mkdir()
-    log = server.folder / "worker.log"
-    env = server.environment(PREFECT_WORKER_QUERY_SECONDS="1")
-    command: list[str | Path] = [PREFECT, "worker", "start", "--pool", "sciriff", "--type", "process"]
-
-    with background(command, log, folder, env) as process:
-        wait_until(lambda: b"started!" in log.read_bytes(), process, log)
-        yield folder
+def worker_folder(server: Server) -> Path:
+    """Where the worker was started, which polls by now."""
+    assert server.worker is not None
+    wait_until(lambda: b"started!" in server.worker_log.read_bytes(), server.worker, server.worker_log)
+    return server.worker_folder
 
 
 @pytest.fixture
@@ -170,10 +211,11 @@ def in_process(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
         temporary_settings,
     )
 
-    for name in list(os.environ):
-        if name.startswith("SCIRIFF_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    wanted = server.environment()
+    for name in [name for name in os.environ if name.startswith("SCIRIFF_")]:
+        monkeypatch.delenv(name)
+    for name in [name for name in wanted if name.startswith(("SCIRIFF_", "XDG_", "NO_PROXY"))]:
+        monkeypatch.setenv(name, wanted[name])
     settings = {
         PREFECT_API_URL: server.api_url,
         PREFECT_HOME: server.home,

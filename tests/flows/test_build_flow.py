@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -52,12 +53,6 @@ class FakeLibrary:
         self.options, self.progress, self.store = options, progress, Store(settings.store)
         return self
 
-    def __enter__(self) -> FakeLibrary:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.calls.append("close")
-
     def acquire(self, source: str) -> Any:
         self.calls.append(f"fetch {source}")
         errors = self.source_errors.get(source)
@@ -70,10 +65,16 @@ class FakeLibrary:
         self.calls.append(f"build {task}")
         if isinstance(error := self.acquired[f"src_{task}"], SciriffError):
             return outcome_of_error(task, error)
+        if task in self.outcomes:
+            return self.outcomes[task]
         with self.progress.stage(f"{task} train", 30_000) as stage:
             stage.advance(12_000)
+        for window in self.options.windows:
+            folder, entry = f"instructions/{window}/{task}", {"sha256": sha256(b"{}\n").hexdigest(), "bytes": 3}
+            self.store.write_bytes(f"{folder}/train.jsonl", b"{}\n")
+            self.store.write_manifest(folder, {"key": self.key(task), "files": {"train.jsonl": entry}})
         rows = {window: {"train": 1, "validation": 0, "test": 0} for window in self.options.windows}
-        built = TaskOutcome(
+        return TaskOutcome(
             task,
             "built",
             rows=rows,
@@ -81,27 +82,28 @@ class FakeLibrary:
             dropped={"too long": 3},
             notes=("a <b>note</b>",),
             seconds=1.25,
-            key=f"{task}-key",
+            key=self.key(task),
             reason_to_build="no artifacts",
         )
-        return self.outcomes.get(task, built)
 
-    def publish_docs(self) -> str:
-        return "data_docs/index.html"
+    def key(self, task: str) -> str:
+        return f"{task}-key"
 
-    def combine(self) -> CombineOutcome:
+    def combine(self, store: Store, windows: tuple[int, ...]) -> CombineOutcome:
         self.calls.append("combine")
         if self.combine_error:
             raise self.combine_error
         rows = {"train": 2, "validation": 0, "test": 0}
-        windows = (CombinedWindow(w, "combined", f"instructions_hf/{w}", ("alpha",), {}, rows, "k") for w in (4096,))
-        return CombineOutcome(tuple(windows), "")
+        combined = (CombinedWindow(w, "combined", f"instructions_hf/{w}", ("alpha",), {}, rows, "k") for w in windows)
+        return CombineOutcome(tuple(combined), "")
 
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     fake = FakeLibrary(tmp_path / "store")
     monkeypatch.setattr("sciriff.building.build.Build", fake.open)
+    monkeypatch.setattr("sciriff.building.build.combine_built", fake.combine)
+    monkeypatch.setattr("sciriff.building.validate.publish_docs", lambda store: "validation/index.html")
     quick = build_module.fetch_source.with_options(retry_delay_seconds=0, retries=1)
     monkeypatch.setattr(build_module, "fetch_source", quick)
     return fake
@@ -167,6 +169,26 @@ def test_what_the_store_already_has_is_shown_as_cached(in_process: Server, libra
     assert '"cache": "hit"' in artifacts(in_process, state)["build-tasks"]["data"]
 
 
+def test_a_remembered_result_counts_only_while_the_files_are_whole(in_process: Server, library: FakeLibrary) -> None:
+    run(library)
+    for _ in range(2):  # the first of them finds nothing remembered and asks the library
+        library.calls.clear()
+        again = run(library)
+    assert not [call for call in library.calls if call.startswith("build")]
+    assert again.message == "0 of 2 tasks built, 2 already there"
+    assert task_states(in_process, again, 5)["build alpha"] == "Cached"
+    assert '"train": 1' in artifacts(in_process, again)["build-tasks"]["data"]
+
+    (library.store_path / "instructions/4096/alpha/train.jsonl").write_bytes(b"rot\n")
+    library.calls.clear()
+    run(library)
+    assert [call for call in library.calls if call.startswith("build")] == ["build alpha"]
+
+    library.calls.clear()
+    run(library, force=True)
+    assert sorted(call for call in library.calls if call.startswith("build")) == ["build alpha", "build beta"]
+
+
 def test_a_failure_belongs_to_what_failed(in_process: Server, library: FakeLibrary) -> None:
     library.outcomes["alpha"] = TaskOutcome("alpha", "failed", "alpha: template 0 misses variable 'text'")
     state = run(library)
@@ -201,7 +223,6 @@ def test_a_failed_last_step_fails_the_run(library: FakeLibrary) -> None:
     assert state.name == "Failed"
     assert state.message is not None
     assert "no space left on device" in state.message
-    assert library.calls[-1] == "close"
 
 
 def test_a_lost_connection_is_tried_again_and_a_wrong_hash_is_not(in_process: Server, library: FakeLibrary) -> None:

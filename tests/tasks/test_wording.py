@@ -109,8 +109,7 @@ def test_prompts_read_cleanly(task: str, template_id: int) -> None:
     assert not re.search(r"\|\|\||None|Undefined|\{\{|\{%|\\u00", prompt)
     assert "\n\n\n" not in prompt
     assert not re.search(r"[ \t]$", prompt, re.MULTILINE)
-    assert not re.search(r"[^\S\n]{2,}", prompt.replace("  ", " ") if task == "discomat_te" else prompt)
-    assert prompt.isprintable() or "\n" in prompt
+    assert "  " not in prompt
 
 
 @pytest.mark.parametrize(("task", "template_id"), WORDINGS)

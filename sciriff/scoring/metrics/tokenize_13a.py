@@ -1,20 +1,19 @@
 """The mteval-v13a tokenisation, the one that BLEU scores are usually reported with.
 
 Same tokens as sacrebleu's ``13a`` and Hugging Face ``evaluate``'s (a test compares with sacrebleu). Not sacrebleu's own
-class, because that keeps the last 65,536 texts in memory, twice, and takes most of a second to import.
+class, because that keeps the last 65,536 texts in memory, twice, and is several times slower.
 """
 
 from __future__ import annotations
 
 import re
+import string
 
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
-_RULES = (
-    (re.compile(r"([{-~\[-` -&(-+:-@/])"), r" \1 "),  # ASCII symbols except ' , - .
-    (re.compile(r"([^0-9])([.,])"), r"\1 \2 "),  # full stop or comma not after a digit
-    (re.compile(r"([.,])([^0-9])"), r" \1 \2"),  # full stop or comma not before a digit
-    (re.compile(r"([0-9])(-)"), r"\1 \2 "),  # hyphen after a digit
-)
+_SYMBOLS = str.maketrans({symbol: f" {symbol} " for symbol in string.punctuation if symbol not in "',-."})
+_STOP_NOT_AFTER_DIGIT = re.compile(r"([^0-9])([.,])")
+_STOP_NOT_BEFORE_DIGIT = re.compile(r"([.,])([^0-9])")
+_HYPHEN_AFTER_DIGIT = re.compile(r"([0-9])(-)")
 
 
 def tokenize_13a(text: str) -> list[str]:
@@ -23,7 +22,14 @@ def tokenize_13a(text: str) -> list[str]:
     if "&" in text:
         for entity, character in _ENTITIES:
             text = text.replace(entity, character)
-    text = f" {text} "
-    for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
-    return text.split()
+    text = f" {text} ".translate(_SYMBOLS)
+    text = _set_apart(text, _STOP_NOT_AFTER_DIGIT, 2)
+    text = _set_apart(text, _STOP_NOT_BEFORE_DIGIT, 1)
+    return _set_apart(text, _HYPHEN_AFTER_DIGIT, 2).split()
+
+
+def _set_apart(text: str, pattern: re.Pattern[str], group: int) -> str:
+    """Put blanks around one of the two groups of a pattern wherever it matches (quicker than ``sub`` with a template)."""
+    parts = pattern.split(text)
+    parts[group::3] = [f" {part} " for part in parts[group::3]]
+    return "".join(parts)

@@ -1,0 +1,306 @@
+"""Every annotation of the samples points at what it says, checked without the package's readers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from sample_files import json_file, nested_zip_members, tar_members, zip_members
+
+
+def _brat_pairs(members: dict[str, bytes]) -> list[tuple[str, str, list[list[str]]]]:
+    names = [name for name in members if name.endswith(".ann") and "/._" not in name]
+    return [
+        (
+            name,
+            members[name.removesuffix(".ann") + ".txt"].decode(),
+            [line.split("\t") for line in members[name].decode().splitlines()],
+        )
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [tar_members("anat_em/AnatEM-1.0.2.tar.gz"), zip_members("annotated_materials_syntheses/master.zip")],
+    ids=["anat_em", "syntheses"],
+)
+def test_brat_offsets(members: dict[str, bytes]) -> None:
+    mentions = 0
+    for name, text, lines in _brat_pairs(members):
+        for fields in lines:
+            if fields[0].startswith("T"):
+                _, start, end = fields[1].split()
+                assert text[int(start) : int(end)] == fields[2], name
+                mentions += 1
+    assert mentions > 200
+
+
+def test_anat_em_has_the_oddities_of_the_real_archive() -> None:
+    members = tar_members("anat_em/AnatEM-1.0.2.tar.gz")
+    kinds = {fields[1].split()[0] for _, _, lines in _brat_pairs(members) for fields in lines}
+    assert len(kinds) == 12
+    assert any(content == b"" for name, content in members.items() if name.endswith(".ann"))
+    assert any(name.rpartition("/")[2].startswith("._") for name in members)
+    assert any(
+        not content.isascii() for name, content in members.items() if name.endswith(".txt") and "/._" not in name
+    )
+    assert all(any(part in name for name in members) for part in ("-sec-", "-caption-"))
+
+
+def test_synthesis_events_name_annotated_things() -> None:
+    members = zip_members("annotated_materials_syntheses/master.zip")
+    roles: set[str] = set()
+    lone = silent = 0
+    for name, _, lines in _brat_pairs(members):
+        types = {fields[0]: fields[1].split()[0] for fields in lines if fields[0].startswith("T")}
+        events = [fields[1] for fields in lines if fields[0].startswith("E")]
+        silent += not events
+        for event in events:
+            (kind, trigger), *arguments = (part.split(":") for part in event.split())
+            assert (kind, types[trigger]) == ("Operation", "Operation"), name
+            assert all(types[target] == "Material" for _, target in arguments), name
+            roles |= {role for role, _ in arguments}
+            lone += not arguments and event.endswith(" ")
+    assert len(roles) == 5
+    assert lone > 20
+    assert silent == 1
+    fold_lists = [members[name].decode().split() for name in members if name.endswith("fnames.txt")]
+    listed = [name for names in fold_lists for name in names]
+    assert sorted(listed) == sorted(
+        name.rpartition("/")[2][:-4] for name in members if name.endswith(".txt") and "/data/" in name
+    )
+    assert any(names != sorted(names) for names in fold_lists)
+    assert any("[?]" in content.decode() for content in members.values())
+
+
+def test_biored_offsets_and_line_ends() -> None:
+    members = zip_members("biored/BIORED.zip")
+    types: set[str] = set()
+    relations = composite = 0
+    for name, content in members.items():
+        text = content.decode("ascii")
+        assert text.count("\n") == text.count("\r\n") > 0, name
+        for document in text.replace("\r\n", "\n").strip().split("\n\n"):
+            title, abstract, *lines = document.split("\n")
+            body = f"{title.split('|', 2)[2]} {abstract.split('|', 2)[2]}"
+            ids: set[str] = set()
+            for fields in (line.split("\t") for line in lines):
+                if fields[1].isdigit():
+                    assert body[int(fields[1]) : int(fields[2])] == fields[3], name
+                    types.add(fields[4])
+                    ids |= set(fields[5].split(","))
+                    composite += "," in fields[5]
+                else:
+                    assert len(fields) == 5
+                    assert {fields[2], fields[3]} <= ids, fields
+                    relations += 1
+    assert len(types) == 6
+    assert relations > 60
+    assert composite
+
+
+def test_cdr_offsets_and_composites() -> None:
+    members = zip_members("cdr/CDR_Data.zip")
+    roles: list[str] = []
+    split = 0
+    for name in (name for name in members if name.endswith("BioC.xml")):
+        assert b"<!DOCTYPE collection SYSTEM 'BioC.dtd'>" in members[name]
+        for document in ElementTree.fromstring(members[name]).iter("document"):
+            passages = list(document.iter("passage"))
+            text = " ".join(passage.findtext("text", "") for passage in passages)
+            assert int(passages[1].findtext("offset", "")) == len(passages[0].findtext("text", "")) + 1
+            ids = {part for node in document.iter("annotation") for part in _infons(node)["MESH"].split("|")}
+            for node in document.iter("annotation"):
+                places = [
+                    (int(place.get("offset", "")), int(place.get("length", ""))) for place in node.iter("location")
+                ]
+                pieces = [text[offset : offset + length] for offset, length in places]
+                assert " ".join(pieces) == node.findtext("text")
+                roles += filter(None, [_infons(node).get("CompositeRole")])
+                split += len(places) > 1
+            for relation in document.iter("relation"):
+                assert {_infons(relation)["Chemical"], _infons(relation)["Disease"]} <= ids
+    assert roles.count("CompositeMention") == 5
+    assert roles.count("IndividualMention") == 10
+    assert split == 2
+
+
+def _infons(node: ElementTree.Element) -> dict[str, str]:
+    return {infon.get("key", ""): infon.text or "" for infon in node.findall("infon")}
+
+
+def test_cdr_says_the_same_in_both_formats() -> None:
+    members = zip_members("cdr/CDR_Data.zip")
+    for name in (name for name in members if name.endswith("PubTator.txt")):
+        tree = ElementTree.fromstring(members[name.replace("PubTator.txt", "BioC.xml")])
+        whole = [node for node in tree.iter("annotation") if _infons(node).get("CompositeRole") != "IndividualMention"]
+        mentions = [line.split("\t")[3] for line in members[name].decode().split("\n") if line.count("\t") >= 5]
+        assert mentions == [node.findtext("text") for node in whole]
+
+
+def test_chemprot_offsets_and_arguments() -> None:
+    members = nested_zip_members("chemprot/ChemProt_Corpus.zip")
+    assert {name.partition("/")[0] for name in members} == {
+        f"chemprot_{split}" for split in ("sample", "training", "development", "test_gs")
+    }
+    types: set[str] = set()
+    for name in (name for name in members if "_abstracts" in name):
+        texts = {row[0]: f"{row[1]} {row[2]}" for row in _table(members[name])}
+        known: dict[tuple[str, str], str] = {}
+        for pmid, number, kind, start, end, surface in _table(members[name.replace("_abstracts", "_entities")]):
+            assert texts[pmid][int(start) : int(end)] == surface
+            known[pmid, number] = kind
+        types |= set(known.values())
+        for pmid, group, verdict, _, first, second in _table(members[name.replace("_abstracts", "_relations")]):
+            assert known[pmid, first.removeprefix("Arg1:")] == "CHEMICAL"
+            assert known[pmid, second.removeprefix("Arg2:")].startswith("GENE-")
+            assert verdict == ("Y " if group in {"CPR:3", "CPR:4", "CPR:5", "CPR:6", "CPR:9"} else "N ")
+    assert types == {"CHEMICAL", "GENE-Y", "GENE-N"}
+    assert "chemprot_test_gs/chemprot_test_abstracts_gs.tsv" in members
+    assert "chemprot_test_gs/chemprot_test_gold_standard.tsv" in members
+
+
+def _table(content: bytes) -> list[list[str]]:
+    return [line.split("\t") for line in content.decode().split("\n") if line]
+
+
+def test_scierc_indices_are_in_range() -> None:
+    types: set[str] = set()
+    labels: set[str] = set()
+    silent = clustered = 0
+    tokens: set[str] = set()
+    for content in tar_members("scierc/sciERC_processed.tar.gz").values():
+        assert not content.endswith(b"\n")
+        for document in map(json.loads, content.split(b"\n")):
+            bounds = [0]
+            for sentence in document["sentences"]:
+                bounds.append(bounds[-1] + len(sentence))
+                tokens |= set(sentence)
+            mentions = set()
+            for number, sentence in enumerate(document["ner"]):
+                for start, end, kind in sentence:
+                    assert bounds[number] <= start <= end < bounds[number + 1], document["doc_key"]
+                    mentions.add((start, end))
+                    types.add(kind)
+            for first, last, other, other_last, label in (row for rows in document["relations"] for row in rows):
+                assert {(first, last), (other, other_last)} <= mentions
+                labels.add(label)
+            for cluster in document["clusters"]:
+                assert len(cluster) > 1
+                assert {tuple(span) for span in cluster} <= mentions
+            silent += not any(document["relations"])
+            clustered += bool(document["clusters"])
+    assert len(types) == 6
+    assert len(labels) >= 6
+    assert silent
+    assert clustered > 15
+    assert {"-LRB-", "-RRB-", "``", "''", "%", "-"} <= tokens
+
+
+def test_table_cells_hold_their_values() -> None:
+    members = zip_members("schema_to_json/discomat.zip")
+    assert members["discomat/train.json"] == members["discomat/dev.json"]
+    assert not json.loads(members["discomat/train.json"]).keys() & json.loads(members["discomat/test.json"]).keys()
+    for tables in (json.loads(members[f"discomat/{split}.json"]) for split in ("train", "test")):
+        for key, table in tables.items():
+            assert key == f"{table['paper_id']}::{table['table_id']}"
+            grid = [line.strip("|").split("|") for line in table["table_code"].partition("\n\n")[0].split("\n")]
+            places = [record["cell_index"] for record in table["gold_json_records"]]
+            assert places == sorted(places)
+            for record in table["gold_json_records"]:
+                i, j, k = record["cell_index"]
+                cell = json.loads(record["cell_record"])
+                assert re.findall(r"-?[\d.]+", grid[i][j])[k] == cell["value"]
+                if cell["type"] == "Glass_Compound_Amount":
+                    assert cell["constituent"] in table["table_code"]
+                    assert cell["material"] in table["table_code"]
+                    assert cell["unit"] in {"mol", "wt"}
+
+
+def test_scicite_has_nan_and_repeated_ids() -> None:
+    oddities: set[str] = set()
+    for content in tar_members("scicite/scicite.tar.gz").values():
+        seen: dict[str, str] = {}
+        for record in map(json.loads, content.decode().splitlines()):
+            start, end = record["citeStart"], record["citeEnd"]
+            if math.isnan(start):
+                oddities.add("no offset")
+            else:
+                assert 0 <= start < end <= len(record["string"])
+                oddities |= {"float offset"} if isinstance(start, float) else set()
+            if isinstance(record["sectionName"], float):
+                oddities.add("no section")
+            if record["unique_id"] in seen:
+                oddities.add("same label" if seen[record["unique_id"]] == record["label"] else "other label")
+            seen[record["unique_id"]] = record["label"]
+        assert set(seen.values()) == {"method", "background", "result"}
+    assert oddities == {"no offset", "float offset", "no section", "same label", "other label"}
+
+
+def test_covid_answers_stand_in_their_contexts() -> None:
+    questions = 0
+    starts, counts, strayed = set(), set(), 0
+    for article in json_file("covid_deepset/COVID-QA.json")["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                (answer,) = question["answers"]
+                start, text = answer["answer_start"], answer["text"]
+                assert paragraph["context"][start : start + len(text)] == text
+                starts.add(start)
+                counts.add(paragraph["context"].count(text))
+                strayed += text != text.strip()
+                questions += 1
+    assert questions >= 20
+    assert 0 in starts
+    assert max(counts) > 1
+    assert strayed >= 3
+
+
+def test_pubmedqa_records() -> None:
+    records = json_file("pubmedqa/ori_pqal.json")
+    decisions = [record["final_decision"] for record in records.values()]
+    assert {label: decisions.count(label) for label in ("yes", "no", "maybe")} == {"yes": 25, "no": 24, "maybe": 11}
+    assert all(len(record["CONTEXTS"]) == len(record["LABELS"]) for record in records.values())
+    assert any(record["YEAR"] is None for record in records.values())
+    assert len({record["QUESTION"] for record in records.values()}) == len(records) == 60
+
+
+def test_qasper_evidence_stands_in_the_paper() -> None:
+    kinds: set[str] = set()
+    members = tar_members("qasper/qasper-train-dev-v0.3.tgz") | tar_members("qasper/qasper-test-and-evaluator-v0.3.tgz")
+    papers = [
+        paper for name, content in members.items() if name.endswith(".json") for paper in json.loads(content).values()
+    ]
+    for paper in papers:
+        paragraphs = [paragraph for section in paper["full_text"] for paragraph in section["paragraphs"]]
+        captions = [figure["caption"] for figure in paper["figures_and_tables"]]
+        for answer in (entry["answer"] for question in paper["qas"] for entry in question["answers"]):
+            for evidence in answer["evidence"]:
+                assert evidence in paragraphs or evidence.removeprefix("FLOAT SELECTED: ") in captions
+            assert all(any(span in text for text in answer["evidence"]) for span in answer["extractive_spans"])
+            kinds.add(_answer_kind(answer))
+            kinds |= {"float"} if any(text.startswith("FLOAT") for text in answer["evidence"]) else set()
+    assert kinds == {"open", "decided", "copied", "said", "float"}
+    assert any(section["section_name"] is None for paper in papers for section in paper["full_text"])
+    assert any(section["paragraphs"] == [""] for paper in papers for section in paper["full_text"])
+
+
+def _answer_kind(answer: dict[str, Any]) -> str:
+    """Which of its four kinds an answer is; it must be just one."""
+    found = [
+        name
+        for name, holds in (
+            ("open", answer["unanswerable"]),
+            ("decided", answer["yes_no"] is not None),
+            ("copied", bool(answer["extractive_spans"])),
+            ("said", bool(answer["free_form_answer"])),
+        )
+        if holds
+    ]
+    assert len(found) == 1
+    return found[0]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from sciriff.errors import RecordError, TaskFileError
 from sciriff.readers.records import Document, Entity, Row, SplitSpec
-from sciriff.readers.text import decode, numbered_lines, offset
+from sciriff.readers.text import decode, numbered_lines, whole_number
 
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
@@ -56,7 +56,7 @@ def parse(row: Row, split: SplitSpec) -> Document:
     """
     first, block = row.raw
     path = split.path
-    lines = [decode(line, f"{path}:{number}") for number, line in enumerate(block, start=first)]
+    lines = _decoded(block, first, path)
     pmid, title = _header(lines[0], "t", f"{path}:{first}")
     if len(lines) < 2:
         raise RecordError(row.where, f"document {pmid}: expected a second line 'pmid|a|abstract'")
@@ -64,8 +64,12 @@ def parse(row: Row, split: SplitSpec) -> Document:
     if abstract_pmid != pmid:
         raise RecordError(f"{path}:{first + 1}", f"abstract of {abstract_pmid!r} under the title of {pmid!r}")
     entities: list[Entity] = []
+    split_types = split.options.get("split_types", False)
     for number, line in enumerate(lines[2:], start=first + 2):
-        entities.extend(_entities(line, pmid, f"{path}:{number}", split.options.get("split_types", False)))
+        try:
+            entities += _entities(line, pmid, split_types)
+        except ValueError as error:
+            raise RecordError(f"{path}:{number}", str(error)) from None
     return Document(pmid, (title, abstract), tuple(entities))
 
 
@@ -79,8 +83,8 @@ def _blocks(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, list[byte
     start = 0
     block: list[bytes] = []
     for number, line in lines:
-        blank = not line.strip()
-        if block and (blank or _TITLE.match(line)):
+        blank = not line or line.isspace()
+        if block and (blank or (b"|t|" in line and _TITLE.match(line))):
             yield start, block
             block = []
         if not blank:
@@ -98,20 +102,27 @@ def _header(line: str, letter: str, where: str) -> tuple[str, str]:
     return fields[0].strip(), fields[2].strip()
 
 
-def _entities(line: str, pmid: str, where: str, split_types: bool) -> Iterator[Entity]:
+def _decoded(block: tuple[bytes, ...], first: int, path: str) -> list[str]:
+    try:
+        return b"\n".join(block).decode().split("\n")
+    except UnicodeDecodeError:  # decode line by line to name the one
+        return [decode(line, f"{path}:{number}") for number, line in enumerate(block, start=first)]
+
+
+def _entities(line: str, pmid: str, split_types: bool) -> list[Entity]:
+    """Read a mention line; raises ValueError with the reason if it is malformed."""
     fields = line.split("\t")
     if fields[0].strip() != pmid:
-        raise RecordError(where, f"expected a line of document {pmid}, found {_shown(line)}")
+        raise ValueError(f"expected a line of document {pmid}, found {_shown(line)}")
     if len(fields) in (4, 5) and not fields[1].strip().isdecimal():
-        return  # a relation
+        return []  # a relation
     if len(fields) not in _MENTION_FIELDS:
-        raise RecordError(where, f"expected 5 to 7 fields between tabs, found {len(fields)}: {_shown(line)}")
-    start, end = (offset(value.strip(), where) for value in fields[1:3])
+        raise ValueError(f"expected 5 to 7 fields between tabs, found {len(fields)}: {_shown(line)}")
+    start, end = whole_number(fields[1].strip()), whole_number(fields[2].strip())
     surface, kind = fields[3], fields[4].strip()
     if end < start or not surface.strip() or not kind:
-        raise RecordError(where, f"expected 'pmid, start, end, text, type', found {_shown(line)}")
-    for name in kind.split(",") if split_types else (kind,):
-        yield Entity(name.strip(), (surface,))
+        raise ValueError(f"expected 'pmid, start, end, text, type', found {_shown(line)}")
+    return [Entity(name.strip(), (surface,)) for name in (kind.split(",") if split_types else (kind,))]
 
 
 def _shown(line: str) -> str:

@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 from sciriff.errors import RecordError
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Lines of a binary stream, counted from 1, without their LF or CRLF and without a byte order mark at the start.
@@ -15,7 +17,7 @@ def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """
     for number, line in enumerate(stream, start=1):
         if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.removeprefix(_BYTE_ORDER_MARK)
         yield number, line.rstrip(b"\r\n")
 
 
@@ -26,7 +28,7 @@ def decode(raw: bytes, where: str) -> str:
         RecordError: if it is not UTF-8, with the offset of the first wrong byte.
     """
     try:
-        return raw.decode("utf-8-sig")
+        return raw.removeprefix(_BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError as error:
         raise RecordError(where, f"not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}") from error
 
@@ -37,9 +39,21 @@ def offset(value: str, where: str) -> int:
     Raises:
         RecordError: if it is anything but ASCII digits.
     """
+    try:
+        return whole_number(value)
+    except ValueError as error:
+        raise RecordError(where, str(error)) from None
+
+
+def whole_number(value: str) -> int:
+    """Read a character offset or length.
+
+    Raises:
+        ValueError: if it is anything but ASCII digits.
+    """
     if value.isascii() and value.isdigit():
         return int(value)
-    raise RecordError(where, f"expected a whole number as offset, found {value!r}")
+    raise ValueError(f"expected a whole number as offset, found {value!r}")
 
 
 def fragments(text: str, spans: Sequence[tuple[int, int]], surface: str) -> tuple[str, ...]:

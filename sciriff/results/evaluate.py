@@ -138,6 +138,7 @@ def evaluate(
     build_index(store, path)
     results, rows = _publish(scored, store, path, window, split)
     summaries = {profile: write_tables(rows[profile], profile, store) for profile in Profile if rows[profile]}
+    store.sweep_staging()
     return EvaluationReport(
         window=window,
         split=split,

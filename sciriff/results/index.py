@@ -18,7 +18,7 @@ from sciriff.building.fingerprint import code_digest
 from sciriff.errors import StoreError
 from sciriff.hashing import digest
 from sciriff.results.facts import FACTS
-from sciriff.results.schema import ABOUT, INDEX_TABLES, METRICS, RUNS, SAMPLES, SCORES, TASKS, Table
+from sciriff.results.schema import ABOUT, INDEX_TABLES, METRICS, RUNS, SAMPLES, SCORES, TASKS, Table, arrow_schema
 from sciriff.results.sums import totals_of_runs
 from sciriff.results.views import MACROS, VIEWS
 from sciriff.scoring.tasks import EVAL_TASKS, eval_task
@@ -71,13 +71,16 @@ def build_index(store: Store, path: Path) -> bool:
 
 def _list_facts(store: Store) -> _Facts:
     names = [f"{FACTS}/{name}" for name in store.files(FACTS)]
+    there = set(names)
     current, run_ids = [], []
     for name in names:
         folder, _, leaf = name.rpartition("/")
         if leaf == MANIFEST:
             manifest = store.read_manifest(folder) or {}
-            current += [f"{folder}/{file}" for file in sorted(manifest.get("files", {}))]
-            run_ids.append(str(manifest.get("key")))
+            files = [f"{folder}/{file}" for file in sorted(manifest.get("files", {}))]
+            if there.issuperset(files):  # else the facts of this run are to be made again
+                current += files
+                run_ids.append(str(manifest.get("key")))
     return _Facts(
         runs=tuple(name for name in names if _holds(name, RUNS)),
         samples=tuple(name for name in current if _holds(name, SAMPLES)),
@@ -116,7 +119,10 @@ def _build(store: Store, facts: _Facts, key: str, path: Path) -> None:
                 _fill(connection, store, facts, key)
             fresh.replace(path)
     except (OSError, duckdb.Error) as error:
-        raise StoreError(f"cannot build the index {path} from {store.path(FACTS)}: {error}") from error
+        raise StoreError(
+            f"cannot build the index {path} from {store.path(FACTS)}: {error}\n"
+            "(a damaged facts file may be deleted; evaluating that model again writes it anew)"
+        ) from error
 
 
 @contextmanager
@@ -189,9 +195,12 @@ def _local_copies(store: Store, paths: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _insert(connection: DuckDBPyConnection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    if rows:
-        places = ", ".join("?" for _ in table.columns)
-        connection.executemany(f"INSERT INTO {table.name} VALUES ({places})", rows)
+    import pyarrow as pa
+
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in table.columns]
+    connection.register("incoming", pa.table(columns, schema=arrow_schema(table)))
+    connection.execute(f"INSERT INTO {table.name} SELECT * FROM incoming")
+    connection.unregister("incoming")
 
 
 def _task_rows() -> list[tuple[Any, ...]]:

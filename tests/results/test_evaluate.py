@@ -127,6 +127,20 @@ def test_damaged_facts_and_a_deleted_index_are_made_again(
     assert sql("SELECT count(*) FROM leaderboard", again.index).rows == [(3,)]
 
 
+def test_a_damaged_facts_file_of_another_model_is_named_and_can_be_deleted(
+    report: EvaluationReport, store: Store, settings: Settings
+) -> None:
+    facts = next(name for name in _hashes(store) if "/gold/biored_ner/" in name and "scores-" in name)
+    store.write_bytes(facts, b"damaged")
+    report.index.unlink()
+    with pytest.raises(StoreError, match=Path(facts).name):
+        evaluate(["empty"], store=store, settings=settings)
+    store.delete(facts)
+    evaluate(["empty"], store=store, settings=settings)
+    rows = sql("SELECT model, biored_f1 FROM leaderboard WHERE model <> 'prompt-echo' ORDER BY 1", report.index).rows
+    assert rows == [("empty", 0.0), ("gold", None)]
+
+
 def test_a_task_that_is_not_built_does_not_stop_the_others(tmp_path: Path, settings: Settings) -> None:
     store = Store(str(tmp_path / "artifacts"))
     publish_instances(store, "discomat_te", 2)
@@ -228,7 +242,7 @@ def test_macros_agree_with_the_metrics(report: EvaluationReport) -> None:
       SELECT run_id, metric, CASE metric WHEN 'bleu' THEN bleu({grams}, sum(length), sum(expected_length))
         WHEN 'entity_typed' THEN f1(sum(correct), sum(predicted), sum(expected))
         WHEN 'answer_f1' THEN sum(points) / sum(weight) END AS value
-      FROM scores WHERE profile = 'corrected' AND metric IN ('bleu', 'entity_typed', 'answer_f1') GROUP BY ALL
+      FROM scores WHERE profile = 'corrected' AND metric IN ('bleu', 'entity_typed', 'answer_f1') GROUP BY run_id, metric
     ), names(metric, name) AS (VALUES ('bleu', 'bleu'), ('entity_typed', 'all_typed_f1'),
       ('answer_f1', 'all_f1_answer_all'))
     SELECT by_sql.value, metrics.value FROM by_sql JOIN names USING (metric)

@@ -226,6 +226,7 @@ def mix(
         window=window,
         seed=seed,
         tulu_files=files,
+        progress=progress,
     )
 
 

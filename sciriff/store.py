@@ -66,9 +66,9 @@ class Store:
     def _named_errors(self, verb: str, relative: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and verb not in ("write", "delete"):
+                raise
             raise StoreError(
                 f"cannot {verb} {self.path(relative)}: {error}; check that the store {self.url} exists, has room and "
                 "that you may write there"

@@ -8,6 +8,7 @@ is noticed.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -78,7 +79,11 @@ def _shared_executor(workers: int) -> Executor:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Make a worker end soon after its parent was killed; a queue of its own would keep it waiting for ever."""
+    """Make a worker end soon after its parent was killed; a queue of its own would keep it waiting for ever.
+
+    Ctrl-C reaches the whole process group; only the parent answers it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciriff import __version__
 from sciriff.building.fingerprint import code_digest
 from sciriff.errors import StoreError
 from sciriff.hashing import digest
@@ -144,7 +143,7 @@ def _fill(connection: DuckDBPyConnection, store: Store, facts: _Facts, key: str)
     _load(connection, store, RUNS, facts.runs, current=facts.current)
     _insert(connection, TASKS, _task_rows())
     _insert(connection, METRICS, _metric_rows(connection))
-    _insert(connection, ABOUT, [("key", key), ("sciriff", __version__)])
+    _insert(connection, ABOUT, [("key", key)])
     for macro in MACROS:
         connection.execute(macro)
     for view in VIEWS:

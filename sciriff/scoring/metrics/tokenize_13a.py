@@ -29,7 +29,7 @@ def tokenize_13a(text: str) -> list[str]:
 
 
 def _set_apart(text: str, pattern: re.Pattern[str], group: int) -> str:
-    """Put blanks around one of the two groups of a pattern wherever it matches (quicker than ``sub`` with a template)."""
+    """Put blanks around one of a pattern's two groups wherever it matches (quicker than ``sub`` with a template)."""
     parts = pattern.split(text)
     parts[group::3] = [f" {part} " for part in parts[group::3]]
     return "".join(parts)

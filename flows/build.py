@@ -66,7 +66,7 @@ def fetch_source(source: str, build: Build) -> Any:
 
 
 def whole_key(_context: TaskRunContext, parameters: Mapping[str, Any]) -> str | None:
-    """``cache_key_fn``: the build key if the store holds whole artifacts of it; else None, and nothing is remembered."""
+    """``cache_key_fn``: the build key if the store holds whole artifacts of it, else None: nothing is remembered."""
     build, name = parameters["build"], parameters["name"]
     key: str = "" if parameters["force"] else build.key(name)
     windows = parameters["options"].windows

@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -29,6 +29,7 @@ SCHEMA_VERSION = 1
 """Raised when the shape of artifacts changes, so that older ones are rebuilt."""
 
 _STAGING = ".staging"
+_CLAIM_ATTEMPTS = 20
 
 
 class Store:
@@ -80,7 +81,8 @@ class Store:
         Raises:
             StoreError: if the store cannot be written.
         """
-        probe = f"{_STAGING}/probe-{uuid.uuid4().hex}"
+        # A name that a later run clears away, should this process be killed right here.
+        probe = f"{_STAGING}/{_owned_name()}" if self.is_local else f"{_STAGING}/probe"
         self.write_bytes(probe, b"")
         self.delete(probe)
         self.sweep_staging()
@@ -157,17 +159,15 @@ class Store:
             StoreError: if the folder cannot be made.
         """
         if self.is_local:
-            folder = Path(self._root) / _STAGING / _owned_name()
             with self._named_errors("write", _STAGING):
-                folder.mkdir(parents=True)
+                folder = self._claim(Path.mkdir)
         else:
             folder = Path(tempfile.mkdtemp(prefix="sciriff-"))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            with suppress(OSError):
-                (Path(self._root) / _STAGING).rmdir()
+            self._leave_staging()
 
     def publish(self, relative: str, local: Path) -> None:
         """Move a finished file out of a workspace into the store atomically. Raises as :meth:`write_bytes`."""
@@ -185,9 +185,7 @@ class Store:
     @contextmanager
     def _staged(self, relative: str) -> Iterator[Path]:
         """Write to the store's own staging folder (same file system, so that the rename is atomic)."""
-        staging = Path(self._root) / _STAGING
-        staging.mkdir(parents=True, exist_ok=True)
-        staged = staging / _owned_name()
+        staged = self._claim(Path.touch)
         try:
             yield staged
             with staged.open("rb") as stream:
@@ -197,19 +195,40 @@ class Store:
             staged.replace(target)
         finally:
             staged.unlink(missing_ok=True)
+            self._leave_staging()
+
+    def _claim(self, make: Callable[[Path], None]) -> Path:
+        """Make a file or folder of our own in the staging folder, which others remove whenever they find it empty."""
+        staging = Path(self._root) / _STAGING
+        for attempts_left in reversed(range(_CLAIM_ATTEMPTS)):
+            place = staging / _owned_name()
+            try:
+                staging.mkdir(parents=True, exist_ok=True)
+                make(place)
+                break
+            except (FileNotFoundError, FileExistsError):  # it went away under our hands
+                if not attempts_left:
+                    raise
+        return place
+
+    def _leave_staging(self) -> None:
+        """Remove the staging folder if nobody uses it."""
+        if self.is_local:
+            with suppress(OSError):
+                (Path(self._root) / _STAGING).rmdir()
 
     def sweep_staging(self) -> None:
         """Remove what killed processes of this machine left in the staging folder, and the folder once it is empty."""
         staging = Path(self._root) / _STAGING
         if not self.is_local or not staging.is_dir():
             return
-        here = socket.gethostname()
-        for leftover in staging.glob(f"{here}-*"):
-            pid = int(leftover.name.removeprefix(f"{here}-").split("-")[0])
-            if not _is_alive(pid):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-        with suppress(OSError):
-            staging.rmdir()
+        with suppress(FileNotFoundError):  # somebody else has just removed it
+            for leftover in list(staging.iterdir()):
+                if _was_left(leftover.name) and leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)  # orphaned workers may still write for a moment
+                elif _was_left(leftover.name):
+                    leftover.unlink(missing_ok=True)
+        self._leave_staging()
 
     def read_manifest(self, folder: str) -> dict[str, Any] | None:
         """The manifest of a folder, or None if there is none or it is not valid JSON."""
@@ -245,6 +264,12 @@ class Store:
 def _owned_name() -> str:
     """A fresh name that tells which process of which machine is at work on it."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+
+
+def _was_left(name: str) -> bool:
+    """Whether a name is one of :func:`_owned_name` whose process, of this machine, is no more."""
+    host, _, rest = name.rpartition("-")[0].rpartition("-")
+    return host == socket.gethostname() and rest.isdigit() and not _is_alive(int(rest))
 
 
 def _is_alive(pid: int) -> bool:

@@ -18,7 +18,7 @@ BEYOND_CAP = "beyond n_instances"
 TOO_LONG = "longer than the window"
 MALFORMED = "malformed record"
 
-_SLACK = 1.15
+_SLACK = 1.05
 _SMALLEST_ROUND = 64
 
 
@@ -85,7 +85,8 @@ class SplitSample:
         elif start == 0:
             self._examined = min(self.size, max(_SMALLEST_ROUND, self.cap))
         else:
-            rows = max(self._rows_to_fill(window, self.cap) for window in wanting)
+            # the window that needs the fewest: once it is full, longer texts need no longer be counted to their end
+            rows = min(self._rows_to_fill(window, self.cap) for window in wanting)
             self._examined = min(self.size, start + max(_SMALLEST_ROUND, rows))
         return self._order[start : self._examined]
 

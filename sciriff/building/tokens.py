@@ -24,7 +24,7 @@ _SPACE = "▁"  # SentencePiece's visible space, U+2581
 _BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 _LONGEST_CACHED_PIECE = 48
 _MOST_CACHED_PIECES = 400_000
-_STRETCH = 1 << 15  # characters counted between two looks at the limit
+_STRETCH = 1 << 13  # characters counted between two looks at the limit
 _SINGLE_SPACE = re.compile(r"(?<! ) ")
 _OTHER_BEHAVIOUR = ("dropout", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
 
@@ -87,7 +87,7 @@ class TokenCounter:
         A text that is far too long costs little: a lower bound turns it away (each single-spaced word holds at least
         one token, and a run of k spaces adds at most one word: k - 2 * (k // 2) <= 1), or counting stops half-way.
         """
-        if self.additive and text.count(" ") - 2 * text.count("  ") > limit:
+        if self.additive and (spaces := text.count(" ")) > limit and spaces - 2 * text.count("  ") > limit:
             return None
         tokens = self._count(text, limit)
         return tokens if tokens <= limit else None

@@ -14,21 +14,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from sciriff.errors import RecordError, TaskFileError
 from sciriff.readers.records import Document, Entity, Row, SplitSpec
-from sciriff.readers.text import decode, numbered_lines, whole_number
+from sciriff.readers.text import BYTE_ORDER_MARK, decode, numbered_lines, whole_number
 
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
 
-_TITLE = re.compile(rb"[^|\t]+\|t\|")
+_TITLE = re.compile(rb"[^|\t\n]+\|t\|")
+_BREAK = re.compile(rb"\n(?:[ \t\r\f\v]*\n)+|\n(?=[^|\t\r\n]+\|t\|)")
+_CHUNK = 1 << 20
 _MENTION_FIELDS = range(5, 8)
 
 
 def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
-    """Yield the documents in file order; ``raw`` is ``(number of the first line, lines)``."""
+    """Yield the documents in file order; ``raw`` is ``(number of the first line, lines as they are)``."""
     split.check_options("pubtator", "duplicates", "list", "split_types")
     duplicates = split.options.get("duplicates", "first")
     if duplicates not in ("first", "keep"):
@@ -37,14 +39,14 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
     seen: set[bytes] = set()
     index = 0
     with view.open(split.path) as stream:
-        for number, block in _blocks(numbered_lines(stream)):
-            title = _TITLE.match(block[0])
+        for number, block in _blocks(stream):
+            title = _TITLE.match(block)
             pmid = title.group()[:-3].strip() if title else None
             if pmid is not None:  # a block without a title is passed on: ``parse`` will say what is wrong
                 if (duplicates == "first" and pmid in seen) or (wanted is not None and pmid not in wanted):
                     continue
                 seen.add(pmid)
-            yield Row(index, f"{split.path}:{number}", (number, tuple(block)))
+            yield Row(index, f"{split.path}:{number}", (number, block))
             index += 1
 
 
@@ -78,20 +80,25 @@ def _wanted(view: ArchiveView, path: str) -> frozenset[bytes]:
         return frozenset(line.strip() for _, line in numbered_lines(stream) if line.strip())
 
 
-def _blocks(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
-    """Cut at blank lines, and also at a title line that follows without one."""
-    start = 0
-    block: list[bytes] = []
-    for number, line in lines:
-        blank = not line or line.isspace()
-        if block and (blank or (b"|t|" in line and _TITLE.match(line))):
-            yield start, block
-            block = []
-        if not blank:
-            start = start if block else number
-            block.append(line)
-    if block:
-        yield start, block
+def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Cut at blank lines, and before a title line that follows without one; yields (number of first line, block)."""
+    number, rest = 1, stream.read(_CHUNK).removeprefix(BYTE_ORDER_MARK)
+    while rest:
+        chunk = stream.read(_CHUNK)
+        start, solid = 0, len(rest.rstrip())
+        for cut in _BREAK.finditer(rest):
+            if chunk and cut.end() >= solid:
+                break  # more blank lines may follow
+            if not (block := rest[start : cut.start()]).isspace() and block:
+                yield number, block
+            number += rest.count(b"\n", start, cut.end())
+            start = cut.end()
+        rest = rest[start:]
+        if not chunk:
+            if rest.strip():
+                yield number, rest
+            return
+        rest += chunk
 
 
 def _header(line: str, letter: str, where: str) -> tuple[str, str]:
@@ -102,11 +109,15 @@ def _header(line: str, letter: str, where: str) -> tuple[str, str]:
     return fields[0].strip(), fields[2].strip()
 
 
-def _decoded(block: tuple[bytes, ...], first: int, path: str) -> list[str]:
+def _decoded(block: bytes, first: int, path: str) -> list[str]:
     try:
-        return b"\n".join(block).decode().split("\n")
+        lines = block.decode().split("\n")
     except UnicodeDecodeError:  # decode line by line to name the one
-        return [decode(line, f"{path}:{number}") for number, line in enumerate(block, start=first)]
+        lines = [decode(line, f"{path}:{number}") for number, line in enumerate(block.split(b"\n"), start=first)]
+    lines = [line.rstrip("\r") for line in lines]
+    while not lines[-1]:  # the file's last line feed
+        lines.pop()
+    return lines
 
 
 def _entities(line: str, pmid: str, split_types: bool) -> list[Entity]:

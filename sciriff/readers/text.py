@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from sciriff.errors import RecordError
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -17,7 +17,7 @@ def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """
     for number, line in enumerate(stream, start=1):
         if number == 1:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
+            line = line.removeprefix(BYTE_ORDER_MARK)
         yield number, line.rstrip(b"\r\n")
 
 
@@ -28,7 +28,7 @@ def decode(raw: bytes, where: str) -> str:
         RecordError: if it is not UTF-8, with the offset of the first wrong byte.
     """
     try:
-        return raw.removeprefix(_BYTE_ORDER_MARK).decode()
+        return raw.removeprefix(BYTE_ORDER_MARK).decode()
     except UnicodeDecodeError as error:
         raise RecordError(where, f"not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}") from error
 

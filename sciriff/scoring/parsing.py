@@ -14,6 +14,12 @@ from typing import Any, Literal, NamedTuple
 from sciriff.scoring.outcome import ParseStatus
 
 _BRACKETS = {"object": ("{", "}"), "list": ("[", "]")}
+_OPENINGS = {
+    "object": re.compile(r'\{\s*["}]'),
+    "list": re.compile(r'\[\s*["\[{\]\-0-9tfnNI]'),
+}
+"""An opening bracket with what may follow it; trying the decoder in vain is slow."""
+
 _PYTHON_TYPES: dict[str, type] = {"object": dict, "list": list}
 
 MAX_DEPTH = 100
@@ -157,25 +163,28 @@ def parse(text: str, shape: Shape) -> Parsed:
 
 def _embedded(text: str, shape: Shape) -> Iterator[Any]:
     """Values of the right container type in a text, in order, none inside another."""
-    opening = _BRACKETS[shape.container][0]
-    position = text.find(opening)
-    while position >= 0:
+    opening = _OPENINGS[shape.container]
+    place = opening.search(text)
+    while place:
         try:
-            value, end = _LENIENT.raw_decode(text, position)
+            value, end = _LENIENT.raw_decode(text, place.start())
         except RecursionError:
-            end = _end_of_run(text, position)  # else a reply of brackets only would take quadratic time
+            end = _end_of_run(text, place.start())  # else a reply of brackets only would take quadratic time
         except ValueError:
-            end = position + 1
+            end = place.start() + 1
         else:
             if not _too_deep(value):
                 yield value
-        position = text.find(opening, end)
+        place = opening.search(text, end)
+
+
+_NESTING = re.compile(r'(?:[\[{]\s*|"[^"\\]*"\s*:\s*)+')
 
 
 def _end_of_run(text: str, position: int) -> int:
     """Where the text next stops opening brackets for good: behind its last opening bracket of the nesting too deep."""
-    match = re.compile(r'(?:[\[{]\s*|"[^"\\]*"\s*:\s*)+').match(text, position)
-    return match.end() if match else position + 1
+    run = _NESTING.match(text, position)
+    return run.end() if run else position + 1
 
 
 def _fit(value: Any, shape: Shape) -> int:

@@ -65,6 +65,7 @@ def test_a_run_by_bare_name_makes_the_bytes_of_the_library_alone(
     watched = run.result()
     assert watched.returncode == 0, watched.stdout + watched.stderr
     assert "Flow run finished successfully in 'Completed'" in watched.stdout
+    assert "2 of 2 tasks built, 0 already there" in watched.stdout
     built = hashes(worker_folder / "artifacts")  # a relative store lies where the worker was started
     assert {path.split("/")[0] for path in built} == {"instructions", "instructions_hf"}
     assert built == expected

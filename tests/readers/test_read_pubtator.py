@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from reader_kit import names, only_error, outcomes, read, texts
 
 from sciriff.errors import RecordError, TaskFileError
-from sciriff.readers import load_reader
+from sciriff.readers import load_reader, pubtator
 from sciriff.readers.records import Document, Entity, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
@@ -134,3 +136,16 @@ def test_what_is_written_is_read_back(case: tuple[bytes, list[Document]]) -> Non
 def test_any_bytes_give_documents_or_record_errors(corpus: bytes) -> None:
     for found in outcomes("pubtator", {"f": corpus}):
         assert isinstance(found, (Document, RecordError))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["1|t|T", "1|a|A", "1\t0\t1\tx\tG", "", "  ", "\r", "2|t|U", "junk", "33|t|"]), max_size=25
+    ),
+    st.integers(1, 9),
+)
+def test_cutting_does_not_depend_on_the_size_of_the_chunks_read(lines: list[str], chunk: int) -> None:
+    text = "\n".join(lines).encode()
+    whole = list(pubtator._blocks(io.BytesIO(text)))
+    with mock.patch.object(pubtator, "_CHUNK", chunk):
+        assert list(pubtator._blocks(io.BytesIO(text))) == whole

@@ -242,7 +242,8 @@ def test_macros_agree_with_the_metrics(report: EvaluationReport) -> None:
       SELECT run_id, metric, CASE metric WHEN 'bleu' THEN bleu({grams}, sum(length), sum(expected_length))
         WHEN 'entity_typed' THEN f1(sum(correct), sum(predicted), sum(expected))
         WHEN 'answer_f1' THEN sum(points) / sum(weight) END AS value
-      FROM scores WHERE profile = 'corrected' AND metric IN ('bleu', 'entity_typed', 'answer_f1') GROUP BY run_id, metric
+      FROM scores WHERE profile = 'corrected' AND metric IN ('bleu', 'entity_typed', 'answer_f1')
+      GROUP BY run_id, metric
     ), names(metric, name) AS (VALUES ('bleu', 'bleu'), ('entity_typed', 'all_typed_f1'),
       ('answer_f1', 'all_f1_answer_all'))
     SELECT by_sql.value, metrics.value FROM by_sql JOIN names USING (metric)

@@ -1,4 +1,4 @@
-"""Seeded corpora with realistic words and lengths: abstracts with entities (PubTator) and long papers (JSON lines)."""
+"""Seeded corpora with realistic words and lengths: abstracts with BioRED entities (PubTator), long papers (JSON lines)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 from sciriff.resources import resource_dir
 
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
-TYPES = ("Chemical", "Disease", "Gene")
+TYPES = ("ChemicalEntity", "DiseaseOrPhenotypicFeature", "GeneOrGeneProduct")
 
 _SYMBOLS = ("12.5%", "IL-6", "p<0.05", "β-actin", "(n=24)", "10mg/kg", "TNF-α", "37°C")
 _PARAGRAPHS = 20_000

@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import orjson
 from sciriff.building import task as task_module
 from sciriff.building.instances import CHAT_MARKUP_TOKENS
 from sciriff.building.options import BuildOptions
-from sciriff.building.plan import TaskPlan
+from sciriff.building.plan import TaskPlan, plan_tasks
 from sciriff.building.pool import WorkerPool, stop_workers
 from sciriff.building.progress import Silent
 from sciriff.building.suites import standard_suite
@@ -40,12 +41,6 @@ from sciriff.tasks.taskfile import TaskFile
 
 WINDOWS = (4096, 8192, 16384)
 
-ENTITY_TEMPLATE = """Extract the mentions of {{ ner_type_list | tojson }} from the text, as a JSON object of arrays.
-
-{{ abstract }}
-|||
-{{ ner_dict | tojson }}"""
-
 PAPER_TEMPLATE = """Write the abstract of this paper.
 
 {{ article }}
@@ -54,32 +49,26 @@ PAPER_TEMPLATE = """Write the abstract of this paper.
 
 
 def plan(kind: str) -> TaskPlan:
-    """The benchmark task of a kind, ``entity`` or ``paper``."""
-    entity = kind == "entity"
-    name = f"bench_{kind}"
+    """The benchmark task of a kind: ``entity`` is biored_ner as it is, ``paper`` a summarisation task."""
+    splits = {split: {"path": split} for split in ("train", "validation", "test")}
+    if kind == "entity":
+        task = plan_tasks(["biored_ner"], None)["biored_ner"]
+        assert isinstance(task, TaskPlan)
+        binding = {**task.binding.model_dump(), "splits": splits}
+        return replace(task, binding=Binding.model_validate(binding))
     metadata = {
-        "task": "ie.named_entity_recognition" if entity else "summarization",
+        "task": "summarization",
         "domains": ["biomedicine"],
         "source_type": "single_source",
-        "input_context": "paragraph" if entity else "multiple_paragraphs",
-        "output_context": "json" if entity else "paragraph",
+        "input_context": "multiple_paragraphs",
+        "output_context": "paragraph",
         "contributor": "benchmark",
     }
-    task_file = TaskFile.model_validate(
-        {"name": name, "metadata": metadata, "templates": {0: {"jinja": ENTITY_TEMPLATE if entity else PAPER_TEMPLATE}}}
-    )
-    types = {"Chemical": "Chemical", "Disease": "Disease", "Gene": "Gene"}
-    formatter = {"name": "entities", "args": {"types": types}} if entity else {"name": "identity"}
-    binding = Binding.model_validate(
-        {
-            "source": "bench",
-            "reader": "pubtator" if entity else "json_lines",
-            "splits": {split: {"path": split} for split in ("train", "validation", "test")},
-            "formatter": formatter,
-        }
-    )
-    promise = {"output": "json", "shape": "entities", "labels": list(types)} if entity else {"output": "text"}
-    return TaskPlan(name, task_file, binding, standard_suite(name, promise))
+    name = "bench_paper"
+    task_file = {"name": name, "metadata": metadata, "templates": {0: {"jinja": PAPER_TEMPLATE}}}
+    binding = {"source": "bench", "reader": "json_lines", "splits": splits, "formatter": {"name": "identity"}}
+    suite = standard_suite(name, {"output": "text"})
+    return TaskPlan(name, TaskFile.model_validate(task_file), Binding.model_validate(binding), suite)
 
 
 def source(files: dict[str, Path]) -> AcquiredSource:
@@ -148,7 +137,7 @@ def prepare_floor(kind: str, files: dict[str, Path], out: Path, handed_over: Pat
     kept: dict[str, dict[int, list[int]]] = {}
     for window in WINDOWS:
         for split in files:
-            with (out / f"instructions/{window}/bench_{kind}/{split}.jsonl").open("rb") as lines:
+            with (out / f"instructions/{window}/{task.name}/{split}.jsonl").open("rb") as lines:
                 for line in lines:
                     row = int(orjson.loads(line)["_instance_id"].rsplit(":", 1)[1])
                     kept.setdefault(split, {}).setdefault(row, []).append(window)

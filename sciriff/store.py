@@ -268,8 +268,8 @@ def _owned_name() -> str:
 
 def _was_left(name: str) -> bool:
     """Whether a name is one of :func:`_owned_name` whose process, of this machine, is no more."""
-    host, _, rest = name.rpartition("-")[0].rpartition("-")
-    return host == socket.gethostname() and rest.isdigit() and not _is_alive(int(rest))
+    host, _, pid = name.rpartition("-")[0].rpartition("-")
+    return host == socket.gethostname() and pid.isdigit() and not _is_alive(int(pid))
 
 
 def _is_alive(pid: int) -> bool:

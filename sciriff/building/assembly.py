@@ -6,12 +6,13 @@ Output lines were serialised once, by the workers; here they are only copied out
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from sciriff.building.instances import Instance
 from sciriff.building.sampling import Selection
@@ -122,17 +123,15 @@ def write_splits(placed: Mapping[str, Sequence[Instance]], spool: Path, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     with ExitStack() as stack:
-        spools: dict[str, BinaryIO] = {}
+        spools: dict[str, int] = {}
         for split in SPLITS:
             hasher, size = hashlib.sha256(), 0
             name = f"{split}.jsonl"
             with (folder / name).open("wb") as out:
                 for instance in placed[split]:
-                    source = f"{instance.spool}"
-                    if source not in spools:
-                        spools[source] = stack.enter_context((spool / source).open("rb"))
-                    spools[source].seek(instance.offset)
-                    line = spools[source].read(instance.length)
+                    if instance.spool not in spools:
+                        spools[instance.spool] = stack.enter_context((spool / instance.spool).open("rb")).fileno()
+                    line = os.pread(spools[instance.spool], instance.length, instance.offset)
                     out.write(line)
                     hasher.update(line)
                     size += len(line)

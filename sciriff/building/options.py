@@ -53,6 +53,8 @@ class BuildOptions:
             raise UsageError(f"n_instances {n_instances}: give at least 1, or 'all' for no cap")
         if not template_ids or min(template_ids) < 0:
             raise UsageError(f"template ids {list(template_ids)}: give one or more, counted from 0")
+        if not -(2**63) <= seed < 2**63:
+            raise UsageError(f"seed {seed}: give a whole number of at most 64 bits")
         return cls(tuple(sorted(set(windows))), n_instances, tuple(sorted(set(template_ids))), seed, fidelity)
 
     def describe(self) -> dict[str, Any]:

@@ -12,8 +12,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from typing import TypeVar
+
+from sciriff.errors import SciriffError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,6 +40,8 @@ class WorkerPool:
 
         Raises:
             Exception: whatever the function raises for an item; results of items already handed out are given up.
+            SciriffError: if a worker process was killed; all work that is under way then ends with this error, since
+                nobody knows whose memory was the one too much.
         """
         if self.workers == 1:
             yield from map(function, items)
@@ -53,6 +57,11 @@ class WorkerPool:
             while pending:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
+        except BrokenExecutor as error:
+            raise SciriffError(
+                "a worker process was killed or crashed in the middle of its work, most often because memory ran out; "
+                "what is finished is kept: run the same command again, if need be with fewer --workers"
+            ) from error
         finally:
             for future in pending:
                 future.cancel()

@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterable, Iterator
 from sciriff.readers.records import Reader, Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
-_BUFFER_BYTES = 48 << 20
+_BUFFER_BYTES = 64 << 20
 _BATCH_BYTES = 1 << 20
 _BATCH_ROWS = 64
+_UNKNOWN_BYTES = 1 << 10
+_TEXT = (bytes, str)
 
 
 class SplitRows:
@@ -51,9 +53,9 @@ class SplitRows:
 def raw_bytes(row: Row) -> int:
     """Size of what a row carries, roughly, in bytes."""
     raw = row.raw
-    if isinstance(raw, bytes | str):
-        return len(raw)
-    return sum(len(part) for part in raw if isinstance(part, bytes | str)) if isinstance(raw, tuple | list) else 1024
+    if isinstance(raw, tuple):
+        return sum([len(part) for part in raw if type(part) in _TEXT])
+    return len(raw) if type(raw) in _TEXT else _UNKNOWN_BYTES
 
 
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

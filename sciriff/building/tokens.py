@@ -24,6 +24,7 @@ _SPACE = "▁"  # SentencePiece's visible space, U+2581
 _BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 _LONGEST_CACHED_PIECE = 48
 _MOST_CACHED_PIECES = 400_000
+_CHARACTERS_PER_WORD = 5
 _STRETCH = 1 << 13  # characters counted between two looks at the limit
 _SINGLE_SPACE = re.compile(r"(?<! ) ")
 _OTHER_BEHAVIOUR = ("dropout", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
@@ -82,12 +83,8 @@ class TokenCounter:
         return self._count(text, None)
 
     def count_within(self, text: str, limit: int) -> int | None:
-        """Number of tokens of a text, or None if there are more than ``limit``.
-
-        A text that is far too long costs little: a lower bound turns it away (each single-spaced word holds at least
-        one token, and a run of k spaces adds at most one word: k - 2 * (k // 2) <= 1), or counting stops half-way.
-        """
-        if self.additive and (spaces := text.count(" ")) > limit and spaces - 2 * text.count("  ") > limit:
+        """Number of tokens of a text, or None if there are more than ``limit``; a text far too long costs little."""
+        if self.additive and len(text) > _CHARACTERS_PER_WORD * limit and _fewest_words(text, limit) > limit:
             return None
         tokens = self._count(text, limit)
         return tokens if tokens <= limit else None
@@ -120,6 +117,16 @@ class TokenCounter:
         if self._lines_apart:
             text = text.replace("\n", " \n")
         return sum(map(self._words.__getitem__, text[1:].split(" ")))
+
+
+def _fewest_words(text: str, limit: int) -> int:
+    """A lower bound of the number of words, and so of tokens, in as much of a text as should hold ``limit`` words.
+
+    A run of k spaces begins at most one word, and k - 2 * (k // 2) <= 1; the last space may begin none.
+    """
+    end = 2 * _CHARACTERS_PER_WORD * limit
+    spaces = text.count(" ", 0, end) - 1
+    return spaces - 2 * text.count("  ", 0, end) if spaces > limit else spaces
 
 
 def _spell_word(piece: str) -> str:

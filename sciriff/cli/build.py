@@ -132,18 +132,19 @@ def _dropped(outcome: TaskOutcome) -> str:
 def _summary(report: BuildReport) -> str:
     from collections import Counter
 
-    from sciriff.cli.tables import split_counts
+    from sciriff.cli.tables import counted, split_counts
 
     states = Counter(outcome.state for outcome in report.outcomes)
-    counted = ", ".join(f"{states[state]} {_STATES[state].lower()}" for state in _STATES if states[state])
+    ended = ", ".join(f"{states[state]} {_STATES[state].lower()}" for state in _STATES if states[state])
+    tasks = counted(len(report.outcomes), "task")
     lines = [
-        f"{len(report.outcomes)} tasks in {report.seconds:,.1f} s: {counted} (columns: train/validation/test rows)",
+        f"{tasks} in {report.seconds:,.1f} s: {ended} (columns: train/validation/test rows)",
         f"tokenizer    {', '.join(report.tokenizers) or 'none: nothing to count'}",
     ]
     combined = report.combined.windows if report.combined else ()
     for window in combined:
         lines.append(
-            f"combined     {window.folder}: {split_counts(window.rows)} rows of {len(window.tasks)} tasks"
+            f"combined     {window.folder}: {split_counts(window.rows)} rows of {counted(len(window.tasks), 'task')}"
             + (" (already done)" if window.state == "cached" else "")
         )
         lines += [f"left out     {window.folder}: {task}: {reason}" for task, reason in window.skipped.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,13 +29,18 @@ def split_counts(rows: Mapping[str, int]) -> str:
     return "/".join(f"{rows.get(split, 0):,}" for split in SPLITS)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, e.g. ``1 task`` or ``1,200 tasks``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def named(name: str, message: str) -> str:
     """Return a message that begins with the name it is about."""
     return message if message.startswith(name) else f"{name}: {message}"
 
 
 def shared_remarks(kind: str, remarks: Iterable[tuple[str, str]]) -> list[str]:
-    """Return lines ``kind: name: remark``; a remark that several names share but for a leading URL is told once.
+    """Return lines ``kind: name: remark``; what is said several times, but for a leading URL, is told once.
 
     Args:
         kind: what the lines are, e.g. ``note``.
@@ -44,9 +50,14 @@ def shared_remarks(kind: str, remarks: Iterable[tuple[str, str]]) -> list[str]:
     names: dict[str, dict[str, None]] = {}
     for name, remark in pairs:
         names.setdefault(_without_url(remark), {})[name] = None
-    own = [f"{kind}: {named(name, remark)}" for name, remark in pairs if len(names[_without_url(remark)]) == 1]
+    often = Counter((name, _without_url(remark)) for name, remark in pairs)
+    own = [
+        f"{kind}: {named(name, remark if often[name, _without_url(remark)] == 1 else _without_url(remark))}"
+        for name, remark in pairs
+        if len(names[_without_url(remark)]) == 1
+    ]
     shared = [f"{kind}: {remark}: {', '.join(group)}" for remark, group in names.items() if len(group) > 1]
-    return own + shared
+    return [*dict.fromkeys(own), *shared]
 
 
 def _without_url(remark: str) -> str:

@@ -33,7 +33,7 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
 
         click.echo(orjson.dumps(statuses, option=orjson.OPT_INDENT_2))
         return 0
-    from sciriff.cli.tables import shared_remarks, table
+    from sciriff.cli.tables import counted, shared_remarks, table
 
     rows = [
         (status.task, status.family, status.source, status.licence, status.state, " ".join(map(str, status.windows)))
@@ -44,5 +44,5 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
     for state, group in told:
         for line in shared_remarks(state, ((status.task, status.remark) for status in group)):
             click.echo(line)
-    click.echo(f"{len(statuses)} tasks; store {opened.path('')}")
+    click.echo(f"{counted(len(statuses), 'task')}; store {opened.path('')}")
     return 0

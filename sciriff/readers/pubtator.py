@@ -13,7 +13,7 @@ Options:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from sciriff.errors import RecordError, TaskFileError
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
 
 _TITLE = re.compile(rb"[^|\t\n]+\|t\|")
-_BREAK = re.compile(rb"\n(?:[ \t\r\f\v]*\n)+|\n(?=[^|\t\r\n]+\|t\|)")
+_BREAK = re.compile(rb"\n(?:(?:[ \t\r\f\v]*\n)+|(?=[^|\t\r\n]+\|t\|))")
+_PLAIN_MENTION = re.compile(
+    r"^([^\t\n]+)\t([0-9]+)\t([0-9]+)\t([^\t\n]*)\t([^\t\n]+)(?:\t[^\t\n]*){0,2}$", re.MULTILINE
+)
 _CHUNK = 1 << 20
-_MENTION_FIELDS = range(5, 8)
+_MENTION_FIELDS = (5, 6, 7)
+_RELATION_FIELDS = (4, 5)
 
 
 def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
@@ -65,14 +69,39 @@ def parse(row: Row, split: SplitSpec) -> Document:
     abstract_pmid, abstract = _header(lines[1], "a", f"{path}:{first + 1}")
     if abstract_pmid != pmid:
         raise RecordError(f"{path}:{first + 1}", f"abstract of {abstract_pmid!r} under the title of {pmid!r}")
+    split_types = bool(split.options.get("split_types", False))
+    entities = _plain_entities(lines[2:], pmid) if not split_types else None
+    if entities is None:
+        entities = _checked_entities(lines[2:], pmid, split_types, path, first + 2)
+    return Document(pmid, (title, abstract), tuple(entities))
+
+
+def _plain_entities(lines: Sequence[str], pmid: str) -> list[Entity] | None:
+    """Read mention lines all at once; None if one of them is anything but a plain, correct mention."""
+    found = _PLAIN_MENTION.findall("\n".join(lines))
+    if len(found) != len(lines):
+        return None
+    entities = []
+    for owner, start, end, surface, kind in found:
+        if owner != pmid or int(end) < int(start) or not surface or surface.isspace() or kind.isspace():
+            return None
+        entities.append(Entity(kind.strip(), (surface,)))
+    return entities
+
+
+def _checked_entities(lines: Sequence[str], pmid: str, split_types: bool, path: str, first: int) -> list[Entity]:
+    """Read mention and relation lines one by one.
+
+    Raises:
+        RecordError: naming the line that is malformed.
+    """
     entities: list[Entity] = []
-    split_types = split.options.get("split_types", False)
-    for number, line in enumerate(lines[2:], start=first + 2):
+    for number, line in enumerate(lines, start=first):
         try:
             entities += _entities(line, pmid, split_types)
         except ValueError as error:
             raise RecordError(f"{path}:{number}", str(error)) from None
-    return Document(pmid, (title, abstract), tuple(entities))
+    return entities
 
 
 def _wanted(view: ArchiveView, path: str) -> frozenset[bytes]:
@@ -120,20 +149,21 @@ def _decoded(block: bytes, first: int, path: str) -> list[str]:
     return lines
 
 
-def _entities(line: str, pmid: str, split_types: bool) -> list[Entity]:
+def _entities(line: str, pmid: str, split_types: bool) -> Sequence[Entity]:
     """Read a mention line; raises ValueError with the reason if it is malformed."""
     fields = line.split("\t")
-    if fields[0].strip() != pmid:
+    if fields[0] != pmid and fields[0].strip() != pmid:
         raise ValueError(f"expected a line of document {pmid}, found {_shown(line)}")
-    if len(fields) in (4, 5) and not fields[1].strip().isdecimal():
-        return []  # a relation
+    if len(fields) in _RELATION_FIELDS and not fields[1].strip().isdecimal():
+        return ()
     if len(fields) not in _MENTION_FIELDS:
         raise ValueError(f"expected 5 to 7 fields between tabs, found {len(fields)}: {_shown(line)}")
-    start, end = whole_number(fields[1].strip()), whole_number(fields[2].strip())
     surface, kind = fields[3], fields[4].strip()
-    if end < start or not surface.strip() or not kind:
+    if whole_number(fields[2]) < whole_number(fields[1]) or not kind or not surface or surface.isspace():
         raise ValueError(f"expected 'pmid, start, end, text, type', found {_shown(line)}")
-    return [Entity(name.strip(), (surface,)) for name in (kind.split(",") if split_types else (kind,))]
+    if split_types and "," in kind:
+        return [Entity(name.strip(), (surface,)) for name in kind.split(",")]
+    return (Entity(kind, (surface,)),)
 
 
 def _shown(line: str) -> str:

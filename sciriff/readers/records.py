@@ -50,8 +50,7 @@ class SplitSpec:
                 raise TaskFileError(f"{self.path}: reader {reader!r} has no option {option!r}; {hint}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(NamedTuple):
     """A typed mention.
 
     Attributes:

@@ -49,10 +49,11 @@ def whole_number(value: str) -> int:
     """Read a character offset or length.
 
     Raises:
-        ValueError: if it is anything but ASCII digits.
+        ValueError: if it is anything but ASCII digits with blanks around them.
     """
-    if value.isascii() and value.isdigit():
-        return int(value)
+    digits = value.strip()
+    if digits.isascii() and digits.isdigit():
+        return int(digits)
     raise ValueError(f"expected a whole number as offset, found {value!r}")
 
 

@@ -1,0 +1,168 @@
+"""From what sampling keeps to files: final splits, what a user should know of them, and the bytes on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from sciriff.building.assembly import assemble, merge_counts, write_splits
+from sciriff.building.facts import InstanceFacts
+from sciriff.building.instances import ANY_WINDOW, Instance
+from sciriff.building.sampling import Selection
+from sciriff.building.splitting import SPLITS
+from sciriff.errors import UsageError
+
+FACTS = InstanceFacts("id", 0, 10, 10, 10, True, 0, 0, 0, "")
+
+
+def instance(row: int, text: str, *, order: int = 0, window: int = ANY_WINDOW) -> Instance:
+    content = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return Instance(row, order, window, 10, "spool", 0, 0, content, FACTS)
+
+
+def selection(texts: Sequence[str]) -> Selection:
+    return Selection([instance(row, text) for row, text in enumerate(texts)], {})
+
+
+def selections(windows: Mapping[int, Mapping[str, Sequence[str]]]) -> dict[int, dict[str, Selection]]:
+    return {
+        window: {split: selection(texts) for split, texts in splits.items()} for window, splits in windows.items()
+    }
+
+
+def numbered(name: str, count: int) -> list[str]:
+    return [f"{name} {number}" for number in range(count)]
+
+
+def sizes(placed: Mapping[str, Sequence[Instance]]) -> tuple[int, ...]:
+    return tuple(len(placed[split]) for split in SPLITS)
+
+
+def test_independent_splits_stay_in_keyed_order() -> None:
+    given = selections({4096: {"train": numbered("a", 4), "validation": numbered("b", 2), "test": numbered("c", 3)}})
+    assembly = assemble("task", 76, given)
+    assert {split: placed for split, placed in assembly.windows[4096].items()} == {
+        split: given[4096][split].instances for split in SPLITS
+    }
+    assert assembly.notes == ()
+    assert assembly.shared == {}
+
+
+def test_a_split_that_repeats_another_is_left_out_and_carved_anew() -> None:
+    train = numbered("a", 20)
+    given = selections({4096: {"train": train, "validation": train[5:12], "test": numbered("c", 4)}})
+    assembly = assemble("task", 76, given)
+    assert assembly.notes == ("source split validation left out: every text of it also stands in train",)
+    assert sizes(assembly.windows[4096]) == (16, 4, 4)
+    assert assembly.shared == {}
+    kept = [found.content for split in ("train", "validation") for found in assembly.windows[4096][split]]
+    assert sorted(kept) == sorted(found.content for found in given[4096]["train"].instances)
+
+
+def test_a_split_that_repeats_another_but_for_one_text_stays_and_is_counted() -> None:
+    train = numbered("a", 20)
+    given = selections({4096: {"train": train, "validation": [*train[5:12], "new"], "test": [*train[:2], "c"]}})
+    assembly = assemble("task", 76, given)
+    assert sizes(assembly.windows[4096]) == (20, 8, 3)
+    assert assembly.notes == ()
+    assert assembly.shared == {"train/validation": 7, "train/test": 2}
+
+
+def test_repeats_are_kept_where_splits_are_not_standardised() -> None:
+    train = numbered("a", 20)
+    given = selections({4096: {"train": train, "validation": train}})
+    assembly = assemble("task", 76, given, standardise=False)
+    assert sizes(assembly.windows[4096]) == (20, 20, 0)
+    assert assembly.notes == ("too few instances fit 4096 tokens: test empty",)
+    assert assembly.shared == {"train/validation": 20}
+
+
+def test_the_largest_window_decides_what_repeats_at_all_windows() -> None:
+    train = numbered("a", 20)
+    given = selections(
+        {
+            4096: {"train": train[:10], "validation": train[:2], "test": numbered("c", 2)},
+            8192: {"train": train, "validation": [*train[:2], "new"], "test": numbered("c", 2)},
+        }
+    )
+    assembly = assemble("task", 76, given)
+    assert [sizes(placed) for placed in assembly.windows.values()] == [(10, 2, 2), (20, 3, 2)]
+    assert assembly.shared == {"train/validation": 2}
+
+
+def test_an_empty_split_does_not_repeat_any_other() -> None:
+    given = selections({4096: {"train": numbered("a", 5), "validation": [], "test": numbered("c", 2)}})
+    assembly = assemble("task", 76, given)
+    assert sizes(assembly.windows[4096]) == (5, 0, 2)
+    assert assembly.notes == ("too few instances fit 4096 tokens: validation empty",)
+
+
+def test_too_few_instances_are_told_for_each_window() -> None:
+    given = selections({4096: {"train": []}, 8192: {"train": numbered("a", 2)}, 16384: {"train": numbered("a", 10)}})
+    assembly = assemble("task", 76, given)
+    assert assembly.notes == (
+        "too few instances fit 4096 tokens: train, validation, test empty",
+        "too few instances fit 8192 tokens: validation, test empty",
+    )
+    assert sizes(assembly.windows[16384]) == (6, 2, 2)
+
+
+def test_instances_of_one_row_stay_together() -> None:
+    several = [instance(row, f"{row} {order}", order=order) for row in range(20) for order in range(3)]
+    assembly = assemble("task", 76, {4096: {"train": Selection(several, {})}})
+    placed = assembly.windows[4096]
+    assert sizes(placed) == (36, 12, 12)
+    homes = {found.row: split for split in SPLITS for found in placed[split]}
+    assert all(homes[found.row] == split for split in SPLITS for found in placed[split])
+
+
+def test_what_is_carved_depends_on_task_and_seed_alone() -> None:
+    given = selections({4096: {"train": numbered("a", 50)}})
+    backwards = {4096: {"train": Selection(given[4096]["train"].instances[::-1], {})}}
+
+    def test_rows(task: str, seed: int, taken: Mapping[int, Mapping[str, Selection]]) -> set[int]:
+        return {found.row for found in assemble(task, seed, taken).windows[4096]["test"]}
+
+    assert test_rows("task", 76, given) == test_rows("task", 76, backwards)
+    assert test_rows("task", 76, given) != test_rows("task", 77, given)
+    assert test_rows("task", 76, given) != test_rows("other", 76, given)
+
+
+def test_splits_that_cannot_be_standardised_are_named() -> None:
+    with pytest.raises(UsageError, match="train is missing"):
+        assemble("task", 76, selections({4096: {"validation": ["a"], "test": ["b"]}}))
+
+
+def test_files_hold_the_spooled_lines_in_the_order_given(tmp_path: Path) -> None:
+    texts = {"one": [b"first\n", b"second\n"], "two": [b"third, a longer line\n"]}
+    found: dict[bytes, Instance] = {}
+    for name, spooled in texts.items():
+        (tmp_path / name).write_bytes(b"".join(spooled))
+        offset = 0
+        for line in spooled:
+            found[line] = Instance(0, 0, ANY_WINDOW, 10, name, offset, len(line), b"", FACTS)
+            offset += len(line)
+    placed = {
+        "train": [found[b"third, a longer line\n"], found[b"second\n"]],
+        "validation": [found[b"first\n"]],
+        "test": [],
+    }
+    files = write_splits(placed, tmp_path, tmp_path / "new" / "4096")
+    written = {path.name: path.read_bytes() for path in (tmp_path / "new" / "4096").iterdir()}
+    assert written == {
+        "train.jsonl": b"third, a longer line\nsecond\n",
+        "validation.jsonl": b"first\n",
+        "test.jsonl": b"",
+    }
+    assert files == {
+        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "rows": data.count(b"\n")}
+        for name, data in written.items()
+    }
+
+
+def test_counts_add_up_by_reason() -> None:
+    assert merge_counts([{"b": 1, "a": 2}, {}, {"b": 4}]) == {"a": 2, "b": 5}
+    assert list(merge_counts([{"b": 1, "a": 2}])) == ["a", "b"]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sciriff.building import rows as rows_module
+from sciriff.building.rows import SplitRows, batches, raw_bytes
+from sciriff.readers.records import Reader, Row, SplitSpec
+from sciriff.sources.archives import ArchiveView
+
+SPEC = SplitSpec(path="file")
+VIEW = ArchiveView({})
+
+
+class CountingReader:
+    """Gives the same rows each time, and counts how often it is asked."""
+
+    def __init__(self, raws: list[Any]) -> None:
+        self.readings = 0
+        self.drawn = 0
+        self._raws = raws
+
+    def __call__(self, view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
+        self.readings += 1
+        for index, raw in enumerate(self._raws):
+            self.drawn += 1
+            yield Row(index, f"file:{index + 1}", raw)
+
+    @property
+    def reader(self) -> Reader:
+        return Reader(self, lambda row, split: {})
+
+
+@given(
+    st.lists(st.binary(max_size=30), max_size=40).flatmap(
+        lambda raws: st.tuples(st.just(raws), st.sets(st.integers(0, max(0, len(raws) - 1))))
+    ),
+    st.integers(0, 300),
+)
+def test_a_split_read_again_gives_the_rows_of_a_buffered_one(case: tuple[list[bytes], set[int]], buffer: int) -> None:
+    raws, wanted = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows_module, "_BUFFER_BYTES", buffer)
+        source = CountingReader(raws)
+        split = SplitRows(source.reader, VIEW, SPEC)
+        picked = list(split.pick(wanted))
+    assert split.size == len(raws)
+    assert picked == [Row(i, f"file:{i + 1}", raws[i]) for i in sorted(wanted) if i < len(raws)]
+    assert source.readings == (1 if sum(map(len, raws)) <= buffer else 2)
+
+
+def test_rounds_take_each_row_once_in_source_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = CountingReader([b"x" * 10] * 10)
+    split = SplitRows(source.reader, VIEW, SPEC)
+    assert [row.index for row in split.pick([7, 2, 5])] == [2, 5, 7]
+    assert [row.index for row in split.pick([9, 0])] == [0, 9]
+    assert source.readings == 1
+
+
+def test_large_splits_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "_BUFFER_BYTES", 25)
+    source = CountingReader([b"x" * 10] * 10)
+    split = SplitRows(source.reader, VIEW, SPEC)
+    first = split.pick([0, 1])
+    assert source.drawn == 10
+    assert next(first).index == 0
+    assert source.drawn == 11
+
+
+@pytest.mark.parametrize(
+    ("raw", "size"), [(b"abc", 3), ("abcd", 4), ((b"ab", "cde", 7), 5), ((), 0), ({"a": 1}, 1024), (5, 1024)]
+)
+def test_size_of_what_a_row_carries(raw: Any, size: int) -> None:
+    assert raw_bytes(Row(0, "x", raw)) == size
+
+
+@given(st.lists(st.binary(max_size=200), max_size=60), st.integers(1, 10), st.integers(1, 500))
+def test_batches_keep_order_and_are_bounded(raws: list[bytes], most_rows: int, enough_bytes: int) -> None:
+    rows = [Row(index, "x", raw) for index, raw in enumerate(raws)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows_module, "_BATCH_ROWS", most_rows)
+        patch.setattr(rows_module, "_BATCH_BYTES", enough_bytes)
+        cut = list(batches(rows))
+    assert [row for batch in cut for row in batch] == rows
+    assert all(1 <= len(batch) <= most_rows for batch in cut)
+    assert all(sum(map(raw_bytes, batch[:-1])) < enough_bytes for batch in cut)

@@ -15,9 +15,8 @@ from sciriff.errors import SciriffError
 from sciriff.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from sciriff.building.build import Build, BuildReport
+    from sciriff.building.build import BuildReport
     from sciriff.building.combine import CombineOutcome
-    from sciriff.building.outcome import TaskOutcome
     from sciriff.mixture import MixtureOutcome
     from sciriff.results.evaluate import EvaluationReport
     from sciriff.sources.fetch import AcquiredSource
@@ -114,57 +113,6 @@ def build(
         update_lock=update_lock,
         combining=combining,
     )
-
-
-def plan_build(
-    tasks: Sequence[str] | None,
-    *,
-    options: BuildOptions,
-    settings: Settings,
-    progress: Progress | None = None,
-    force: bool = False,
-) -> Build:
-    """Plan a build whose steps the caller runs one by one, as the Prefect flow does.
-
-    Raises:
-        UsageError: if a task name is unknown.
-        StoreError: if the store cannot be written.
-    """
-    from sciriff.building.build import Build
-
-    return Build(tasks, options, settings, progress or Silent(), force=force)
-
-
-def build_task(
-    task: str,
-    *,
-    options: BuildOptions,
-    settings: Settings,
-    progress: Progress | None = None,
-    force: bool = False,
-) -> TaskOutcome:
-    """Build one task, fetching what it lacks. Needs nothing but its arguments, so it can run on any machine.
-
-    Raises:
-        UsageError: if the task name is unknown.
-        StoreError: if the store cannot be written.
-    """
-    build = plan_build([task], options=options, settings=settings, progress=progress, force=force)
-    for source in build.sources:
-        build.acquire(source)
-    return build.build_task(task)
-
-
-def publish_docs(*, store: str | None = None, settings: Settings | None = None) -> str:
-    """Bring the site of validation results (Data Docs) up to date; returns its start page, relative to the store.
-
-    Raises:
-        StoreError: if the store cannot be read or written.
-    """
-    from sciriff.building.validate import publish_docs as publish
-    from sciriff.store import Store
-
-    return publish(Store(_settings(settings, store=store).store))
 
 
 def combine(

@@ -55,7 +55,9 @@ def test_purposes_are_kept_apart() -> None:
     assert len(orders) == 5
 
 
-@given(st.integers(-(2**63), 2**63 - 1), st.text(), st.lists(st.integers(0, 10**6) | st.text(), unique=True, max_size=30))
+@given(
+    st.integers(-(2**63), 2**63 - 1), st.text(), st.lists(st.integers(0, 10**6) | st.text(), unique=True, max_size=30)
+)
 def test_a_rank_depends_on_its_item_alone(seed: int, purpose: str, items: list[int | str]) -> None:
     rank, again = keyed_rank(seed, purpose), keyed_rank(seed, purpose)
     ranks = {item: rank(item) for item in items}

@@ -20,6 +20,7 @@ from sciriff.building.rows import SplitRows, batches
 from sciriff.building.sampling import Selection, SplitSample
 from sciriff.building.tokens import TokenizerFile
 from sciriff.building.validate import ValidationResult, result_path, validate
+from sciriff.building.validate import prepare as prepare_validation
 from sciriff.errors import SourceError, ValidationFailedError
 from sciriff.hashing import keyed_rank
 from sciriff.readers import load_reader
@@ -74,6 +75,7 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
         manifests = {window: shop.store.read_manifest(folder(window, recipe.task)) or {} for window in recipe.windows}
         return outcome_of_manifests(recipe.task, "cached", manifests, time.monotonic() - started)
     _refuse_lesser_source(plan, source, shop)
+    prepare_validation()
     with shop.store.workspace() as workspace:
         sampled = _sample_splits(plan, recipe, source, shop, workspace)
         assembly = assemble(recipe.task, recipe.seed, sampled.selections, standardise=plan.task_file.standardize_splits)

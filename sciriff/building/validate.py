@@ -8,6 +8,7 @@ The facts table has one row per instance and window. Its columns are ``window``,
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -127,6 +128,17 @@ def validate(
     table = facts_table(windows)
     with _ONE_AT_A_TIME:
         return validate_facts(task, suite, table)
+
+
+def prepare() -> None:
+    """Start to import Great Expectations in the background: it takes seconds, in which workers can render."""
+    if "great_expectations" not in sys.modules:
+        threading.Thread(target=_import_library, name="import great_expectations", daemon=True).start()
+
+
+def _import_library() -> None:
+    with _ONE_AT_A_TIME:
+        quiet_context()
 
 
 def result_path(task: str) -> str:

@@ -1,8 +1,8 @@
 """What tests of whole builds share: settings, hashes of a store, and builds in processes of their own.
 
-A build in a fresh process spends most of its time importing Great Expectations. A :class:`BuildServer` is a process that
-has imported it, but nothing of this package; it forks once for each build, and the child imports the package anew: from
-the checkout, or from a copy in which a test has edited files.
+A build in a fresh process spends most of its time importing Great Expectations. A :class:`BuildServer` is a process
+that has imported it, but nothing of this package; it forks once for each build, and the child imports the package anew:
+from the checkout, or from a copy in which a test has edited files.
 """
 
 from __future__ import annotations
@@ -350,15 +350,17 @@ def _child(order: dict[str, Any]) -> None:
     os._exit(0)
 
 
+_CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
+
+
 def _count_changes(folder: str, die_at: int) -> list[int]:
     """Count the changes that this process makes under a folder; before the given one, kill the process group."""
     seen = [0]
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"):
-            changing = True
-        else:
-            changing = event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        changing = event in _CHANGES
+        if event == "open" and isinstance(arguments[2], int):
+            changing = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
         if changing and str(arguments[0]).startswith(folder):
             seen[0] += 1
             if seen[0] == die_at:

@@ -199,9 +199,7 @@ def test_malformed_records_are_named_and_the_others_go_on(tmp_path: Path) -> Non
     assert messages[3].endswith("record 4.1: blank output")
 
 
-def test_a_formatter_that_breaks_off_keeps_what_it_gave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_formatter_that_breaks_off_keeps_what_it_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaking_off(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**record, "_suffix": 0}
         raise RecordError("paper 7", "second question has no text")
@@ -213,7 +211,7 @@ def test_a_formatter_that_breaks_off_keeps_what_it_gave(
 
 
 def test_a_missing_variable_is_an_error_of_the_task(tmp_path: Path) -> None:
-    with pytest.raises(TaskFileError, match="my_task, template 0: the template uses 'answer', which .* not provide"):
+    with pytest.raises(TaskFileError, match=r"my_task, template 0: the template uses 'answer', which .* not provide"):
         make_instances(recipe(), "train", rows({"text": "One."}), WINDOWS, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Seeded corpora with realistic words and lengths: abstracts with BioRED entities (PubTator), long papers (JSON lines)."""
+"""Seeded corpora with realistic words and lengths: abstracts with BioRED entities (PubTator), papers (JSON lines)."""
 
 from __future__ import annotations
 

@@ -67,21 +67,18 @@ def agrees(shown: str, printed: str) -> bool:
 
 
 class Commands:
-    """Runs ``sciriff`` commands of a copy of the package, each in a fork of a process that has the libraries loaded."""
+    """Runs ``sciriff`` commands of any copy of the package, in forks of a process that has the libraries loaded."""
 
-    def __init__(self, package_root: Path) -> None:
+    def __init__(self) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SCIRIFF_", "PYTHON"))}
         self.environment = {
             **kept,
-            "PYTHONPATH": str(package_root),
             "PYTHONDONTWRITEBYTECODE": "1",
             "GX_ANALYTICS_ENABLED": "false",
             "SCIRIFF_WORKERS": "1",
         }
-        self._root = package_root
         self._process = subprocess.Popen(
             [sys.executable, __file__],
-            cwd=package_root,
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -94,12 +91,12 @@ class Commands:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
-        """Run one command in the package's folder; returns its exit status and all it printed."""
-        output = self._root / ".printed"
+    def run(self, folder: Path, *arguments: str, **variables: str) -> tuple[int, str]:
+        """Run one command in a folder, with the package that lies there; returns its exit status and all it printed."""
+        output = folder / ".printed"
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps([arguments, variables, str(output)]), file=self._process.stdin, flush=True)
+        print(json.dumps([str(folder), arguments, variables, str(output)]), file=self._process.stdin, flush=True)
         status = int(self._process.stdout.readline())
         printed = output.read_text(encoding="utf-8")
         output.unlink()
@@ -112,19 +109,21 @@ def _serve() -> None:
         __import__(module)
     assert not any(name.partition(".")[0] == "sciriff" for name in sys.modules)
     for line in sys.stdin:
-        arguments, variables, output = json.loads(line)
+        folder, arguments, variables, output = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _become_command(arguments, variables, output)
+            _become_command(folder, arguments, variables, output)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
-def _become_command(arguments: list[str], variables: dict[str, str], output: str) -> None:
+def _become_command(folder: str, arguments: list[str], variables: dict[str, str], output: str) -> None:
     target = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.environ.update(variables)
+    os.chdir(folder)
+    sys.path.insert(0, folder)
     status = 1
     try:
         from sciriff.cli import main

@@ -6,10 +6,9 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,40 +22,11 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@pytest.fixture(scope="session")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A bucket of a real server that speaks the S3 protocol."""
-    folder = tmp_path_factory.mktemp("s3")
-    (folder / "bucket").mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    rclone = Path(sys.executable).with_name("rclone")
-    if not rclone.exists():
-        pytest.skip("rclone is not installed")
-    process = subprocess.Popen(
-        [rclone, "serve", "s3", "--auth-key", "KEY,SECRET", "--addr", f"127.0.0.1:{port}", folder],
-        env={**os.environ, "RCLONE_CONFIG": str(folder.parent / "none.conf")},
-        stderr=subprocess.DEVNULL,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "KEY")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("NO_PROXY", "127.0.0.1")
-        patch.setenv("no_proxy", "127.0.0.1")
-        try:
-            while process.poll() is None:
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    continue
-            yield "s3://bucket"
-        finally:
-            process.kill()
-            process.wait()
+@pytest.fixture
+def bucket(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    return "s3://bucket"
 
 
 @pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
@@ -183,11 +153,12 @@ def test_publishing_moves_a_file_out_of_the_workspace(store: Store) -> None:
 
 
 def test_a_workspace_is_removed_when_the_work_fails(store: Store) -> None:
-    folder = Path()
+    folders = []
     with suppress(ZeroDivisionError), store.workspace() as folder:
         (folder / "half").write_bytes(b"x")
+        folders.append(folder)
         raise ZeroDivisionError
-    assert not folder.exists()
+    assert not folders[0].exists()
     assert store.files("") == []
 
 

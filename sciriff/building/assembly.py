@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -137,11 +136,3 @@ def write_splits(placed: Mapping[str, Sequence[Instance]], spool: Path, folder: 
                     size += len(line)
             files[name] = {"sha256": hasher.hexdigest(), "bytes": size, "rows": len(placed[split])}
     return files
-
-
-def merge_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """Add up counts by reason, sorted by reason."""
-    total: Counter[str] = Counter()
-    for part in counts:
-        total.update(part)
-    return dict(sorted(total.items()))

@@ -107,6 +107,7 @@ class Batch:
     """What became of a batch of rows.
 
     Attributes:
+        rows: how many rows it had.
         instances: those that fit at least one of the windows asked for.
         too_long: (row, window): an instance of the row does not fit this window (``ANY_WINDOW``: none of those asked
             for).
@@ -114,6 +115,7 @@ class Batch:
         malformed: (row, message) of records that could not be read, formatted or rendered.
     """
 
+    rows: int = 0
     instances: list[Instance] = field(default_factory=list)
     too_long: list[tuple[int, int]] = field(default_factory=list)
     dropped: list[tuple[int, int, str]] = field(default_factory=list)
@@ -134,7 +136,7 @@ def make_instances(recipe: Recipe, split: str, rows: Sequence[Row], windows: tup
         TaskFileError: if the template and the formatter do not fit together (the whole task is wrong, not one record).
     """
     kitchen = _kitchen(recipe)
-    batch = Batch()
+    batch = Batch(rows=len(rows))
     name = f"{split}-{os.getpid()}"
     with (spool / name).open("ab") as stream:
         for row in rows:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from importlib import import_module
 from typing import TypeVar
 
 from sciriff.errors import SciriffError
@@ -20,6 +21,7 @@ from sciriff.errors import SciriffError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_WORK = "sciriff.building.instances"
 _QUEUED_PER_WORKER = 3
 _IDLE_SECONDS = 20
 
@@ -34,6 +36,13 @@ class WorkerPool:
     def __init__(self, workers: int) -> None:
         """Name the number of worker processes; they start when the first work comes."""
         self.workers = workers
+
+    def prepare(self) -> None:
+        """Start the workers without waiting for them: that takes about a second, in which rows can be read."""
+        if self.workers > 1:
+            executor = _shared_executor(self.workers)
+            for _ in range(self.workers):
+                executor.submit(int)
 
     def map_unordered(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield results as they come. Items are drawn only as fast as workers take them, so memory stays bounded.
@@ -93,6 +102,7 @@ def _end_with_parent(parent: int) -> None:
     Ctrl-C reaches the whole process group; only the parent answers it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import_module(_WORK)  # before the first work comes
 
     def watch() -> None:
         while os.getppid() == parent:

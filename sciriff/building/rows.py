@@ -12,7 +12,7 @@ from sciriff.readers.records import Reader, Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
 _BUFFER_BYTES = 64 << 20
-_BATCH_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 19
 _BATCH_ROWS = 64
 _UNKNOWN_BYTES = 1 << 10
 _TEXT = (bytes, str)

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sciriff.building.assembly import Assembly, assemble, merge_counts, write_splits
-from sciriff.building.instances import Batch, Recipe, make_instances
+from sciriff.building.assembly import Assembly, assemble, write_splits
+from sciriff.building.instances import Recipe, make_instances
 from sciriff.building.options import BuildOptions
 from sciriff.building.outcome import TaskOutcome, outcome_of_manifests
 from sciriff.building.plan import TaskPlan
@@ -24,7 +24,6 @@ from sciriff.building.validate import prepare as prepare_validation
 from sciriff.errors import SourceError, ValidationFailedError
 from sciriff.hashing import keyed_rank
 from sciriff.readers import load_reader
-from sciriff.readers.records import Row
 from sciriff.sources.archives import MissingMemberError
 from sciriff.sources.fetch import AcquiredSource
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
@@ -75,6 +74,7 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
         manifests = {window: shop.store.read_manifest(folder(window, recipe.task)) or {} for window in recipe.windows}
         return outcome_of_manifests(recipe.task, "cached", manifests, time.monotonic() - started)
     _refuse_lesser_source(plan, source, shop)
+    shop.pool.prepare()
     prepare_validation()
     with shop.store.workspace() as workspace:
         sampled = _sample_splits(plan, recipe, source, shop, workspace)
@@ -154,10 +154,10 @@ def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop:
         sample = SplitSample(rows.size, rank, recipe.windows, shop.options.n_instances)
         with shop.progress.stage(f"{recipe.task} {split}", rows.size) as stage:
             while indices := sample.next_round():
-                work = partial(_work, recipe, split, sample.asked, workspace)
-                for batch, size in shop.pool.map_unordered(work, batches(rows.pick(indices))):
+                work = partial(make_instances, recipe, split, windows=sample.asked, spool=workspace)
+                for batch in shop.pool.map_unordered(work, batches(rows.pick(indices))):
                     sample.add(batch)
-                    stage.advance(size)
+                    stage.advance(batch.rows)
         if sample.size:
             samples[split] = sample
         else:
@@ -175,10 +175,6 @@ def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop:
     )
 
 
-def _work(recipe: Recipe, split: str, windows: tuple[int, ...], workspace: Path, rows: list[Row]) -> tuple[Batch, int]:
-    return make_instances(recipe, split, rows, windows, workspace), len(rows)
-
-
 def _manifests(
     plan: TaskPlan,
     recipe: Recipe,
@@ -190,16 +186,13 @@ def _manifests(
     options: BuildOptions,
 ) -> dict[int, dict[str, Any]]:
     """The manifest of each window. Holds no time, host or path: equal builds give equal manifests."""
-    malformed = merge_counts([{split: len(messages)} for split, messages in sampled.malformed.items()])
+    malformed = {split: len(messages) for split, messages in sampled.malformed.items()}
     notes = [*sampled.notes, *assembly.notes]
-    notes += [
-        f"{count} malformed records in {split}, first: {sampled.malformed[split][0]}"
-        for split, count in malformed.items()
-    ]
-    notes += [
-        f"{count} texts of {pair.split('/')[1]} also stand in {pair.split('/')[0]}"
-        for pair, count in assembly.shared.items()
-    ]
+    for split, messages in sampled.malformed.items():
+        notes.append(f"malformed records in {split}: {len(messages)}, the first: {messages[0]}")
+    for pair, count in assembly.shared.items():
+        earlier, later = pair.split("/")
+        notes.append(f"texts of {later} that also stand in {earlier}: {count}")
     common = {
         "schema": SCHEMA_VERSION,
         "kind": "task",

@@ -41,9 +41,13 @@ def shape_entities(totals: Totals) -> Metrics:
     for setting in SETTINGS:
         counts = EntityCounts(totals.get(setting, "entity_typed"), totals.get(setting, "entity_untyped"))
         scores = entity_f1(counts, nothing=_worth_of_nothing(totals))
-        by_setting[setting] = {kind: score._asdict() for kind, score in scores._asdict().items()}
-        for kind, score in scores._asdict().items():
-            flat |= {f"{setting}_{kind}_{name}": value for name, value in score._asdict().items()}
+        unknown = totals.profile is Profile.CORRECTED and totals.is_empty(setting)
+        by_setting[setting] = {
+            kind: {name: None if unknown else value for name, value in score._asdict().items()}
+            for kind, score in scores._asdict().items()
+        }
+        for kind, score in by_setting[setting].items():
+            flat |= {f"{setting}_{kind}_{name}": value for name, value in score.items()}
     return _with_common({"f1": by_setting}, flat, {"f1": flat["all_typed_f1"]}, totals)
 
 

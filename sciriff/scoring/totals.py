@@ -37,6 +37,11 @@ class Totals:
         """Summed statistics of a metric."""
         return self.vectors[setting, metric]
 
+    def is_empty(self, setting: Setting) -> bool:
+        """Whether no sample counts in a setting; what is said of none is null, not perfect."""
+        failures = self.statuses.get(ParseStatus.EXTRACT_FAILURE, 0) if setting == "valid_json" else 0
+        return sum(self.statuses.values()) == failures
+
 
 def total(scores: Iterable[SampleScore], metrics: Iterable[tuple[str, str]], profile: Profile) -> Totals:
     """Add samples up.

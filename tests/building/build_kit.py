@@ -8,16 +8,16 @@ from the checkout, or from a copy in which a test has edited files.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -94,13 +94,50 @@ def done_tasks(store: Path, windows: Sequence[int] = WINDOWS) -> set[str]:
 
 
 def copy_of_package(target: Path) -> Path:
-    """The package with its templates, to be edited; suites and samples are links."""
+    """The package with its templates and suites, to be edited; the samples are a link."""
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(CHECKOUT / "sciriff", target / "sciriff", ignore=ignored)
-    shutil.copytree(CHECKOUT / "templates", target / "templates")
-    for name in ("expectations", "samples"):
-        (target / name).symlink_to(CHECKOUT / name, target_is_directory=True)
+    for name in ("sciriff", "templates", "expectations"):
+        shutil.copytree(CHECKOUT / name, target / name, ignore=ignored)
+    (target / "samples").symlink_to(CHECKOUT / "samples", target_is_directory=True)
     return target
+
+
+def copy_of_samples(target: Path) -> Path:
+    """The samples as a mirror, whose files may be changed with :func:`change_source`."""
+    shutil.copytree(CHECKOUT / "samples", target, ignore=shutil.ignore_patterns("tool", "__pycache__"))
+    return target
+
+
+def change_source(mirror: Path, path: str, content: bytes, *, index: bool = True) -> None:
+    """Give a file of a mirror another content, and tell its ``mirror.json`` unless ``index`` is False."""
+    (mirror / path).write_bytes(content)
+    if index:
+        edit_index(mirror, path, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+
+
+def edit_index(mirror: Path, path: str, **changes: Any) -> str:
+    """Change the entry of a file in ``mirror.json``; returns the URL it stands for."""
+    entries = json.loads((mirror / "mirror.json").read_text("utf-8"))
+    (url,) = (url for url, entry in entries.items() if entry["path"] == path)
+    entries[url].update(changes)
+    (mirror / "mirror.json").write_text(json.dumps(entries), "utf-8")
+    return str(url)
+
+
+def repacked(archive: bytes, member: str, change: Callable[[bytes], bytes]) -> bytes:
+    """A tar.gz in which one member's content is changed."""
+    out = io.BytesIO()
+    changed = 0
+    with tarfile.open(fileobj=io.BytesIO(archive)) as old, tarfile.open(fileobj=out, mode="w:gz") as new:
+        for entry in old:
+            stream = old.extractfile(entry)
+            content = stream.read() if stream else b""
+            if entry.name == member:
+                content, changed = change(content), changed + 1
+            entry.size = len(content)
+            new.addfile(entry, io.BytesIO(content) if stream else None)
+    assert changed == 1, f"no member {member}"
+    return out.getvalue()
 
 
 def bare_environment(**changes: str) -> dict[str, str]:
@@ -162,13 +199,13 @@ class RunningBuild:
 class BuildServer:
     """Forks a process for each build. Use as a context manager."""
 
-    def __init__(self, folder: Path, package: Path = CHECKOUT, **environment: str) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], package: Path = CHECKOUT) -> None:
         """Start the server.
 
         Args:
             folder: where it works; created if need be.
-            package: checkout, or a copy of it, whose package is imported.
             environment: variables on top of a bare environment.
+            package: checkout, or a copy of it, whose package is imported.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._answers = folder, 0
@@ -239,45 +276,6 @@ class BuildServer:
     def build(self, store: Path | str, tasks: Sequence[str], **options: Any) -> Told:
         """Build and wait for the end."""
         return self.start(store, tasks, **options).told()
-
-
-@contextmanager
-def s3_server(folder: Path) -> Iterator[dict[str, str]]:
-    """A real server of the S3 protocol with one bucket, ``bucket``; gives the variables that clients need.
-
-    Raises:
-        FileNotFoundError: if rclone is not installed.
-    """
-    (folder / "bucket").mkdir(parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("rclone"), "serve", "s3", "--auth-key", "KEY,SECRET"]
-        + ["--addr", f"127.0.0.1:{port}", "--config", str(folder / "none.conf"), str(folder)],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert wait_until(lambda: _answers(port) or process.poll() is not None, 30)
-        yield {
-            "AWS_ACCESS_KEY_ID": "KEY",
-            "AWS_SECRET_ACCESS_KEY": "SECRET",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "NO_PROXY": "127.0.0.1",
-            "no_proxy": "127.0.0.1",
-        }
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def processes_of_group(group: int) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sciriff.building.assembly import assemble, merge_counts, write_splits
+from sciriff.building.assembly import assemble, write_splits
 from sciriff.building.facts import InstanceFacts
 from sciriff.building.instances import ANY_WINDOW, Instance
 from sciriff.building.sampling import Selection
@@ -158,8 +158,3 @@ def test_files_hold_the_spooled_lines_in_the_order_given(tmp_path: Path) -> None
         name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "rows": data.count(b"\n")}
         for name, data in written.items()
     }
-
-
-def test_counts_add_up_by_reason() -> None:
-    assert merge_counts([{"b": 1, "a": 2}, {}, {"b": 4}]) == {"a": 2, "b": 5}
-    assert list(merge_counts([{"b": 1, "a": 2}])) == ["a", "b"]

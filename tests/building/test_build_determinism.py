@@ -12,7 +12,6 @@ import pytest
 from build_kit import SEED, WINDOWS, BuildServer, Told, lines, manifest, sample_settings, tree
 
 import sciriff
-from sciriff.api import publish_docs
 
 # One carved out of a single source split and fitted to the window, one whose validation repeats train, and two formats.
 SMALL_WINDOWS = (128, 135, 150, 1000, 1200)
@@ -30,7 +29,7 @@ def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildServ
         "TZ": "Pacific/Kiritimati",
         "LANG": "C",
     }
-    with BuildServer(tmp_path_factory.mktemp("other"), **environment) as running:
+    with BuildServer(tmp_path_factory.mktemp("other"), environment) as running:
         yield running
 
 
@@ -82,7 +81,6 @@ def test_one_task_after_another(reference: tuple[Path, Told], tmp_path: Path) ->
         assert report.combined is None
         assert [outcome.state for outcome in report.outcomes] == ["built"]
     sciriff.combine(settings=settings)
-    publish_docs(settings=settings)
     assert tree(tmp_path / "store") == reference[1].hashes
 
 

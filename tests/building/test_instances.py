@@ -94,6 +94,10 @@ def rows(*records: Any) -> list[Row]:
     ]
 
 
+def make(recipe: Recipe, split: str, rows: list[Row], windows: tuple[int, ...], spool: Path) -> Batch:
+    return make_instances(recipe=recipe, split=split, rows=rows, windows=windows, spool=spool)
+
+
 def lines(batch: Batch, folder: Path) -> list[dict[str, Any]]:
     return [json.loads(raw_line(instance, folder)) for instance in batch.instances]
 
@@ -105,7 +109,7 @@ def raw_line(instance: Instance, folder: Path) -> bytes:
 
 
 def test_a_line_holds_what_the_output_format_asks_for(tmp_path: Path, counter: TokenCounter) -> None:
-    batch = make_instances(recipe(), "train", rows({"text": "Gelöst.", "answer": "é|x"}), WINDOWS, tmp_path)
+    batch = make(recipe(), "train", rows({"text": "Gelöst.", "answer": "é|x"}), WINDOWS, tmp_path)
     (instance,) = batch.instances
     raw = raw_line(instance, tmp_path)
     assert raw.endswith(b"\n")
@@ -131,21 +135,19 @@ def test_a_line_holds_what_the_output_format_asks_for(tmp_path: Path, counter: T
 
 def test_several_instances_of_a_row_are_numbered_by_their_suffix(tmp_path: Path) -> None:
     several = [{"text": f"Part {part}.", "answer": "yes", "_suffix": part} for part in ("a", "b", 3)]
-    batch = make_instances(
-        recipe(), "validation", rows({"text": "One.", "answer": "x"}, {"several": several}), WINDOWS, tmp_path
-    )
+    batch = make(recipe(), "validation", rows({"text": "One.", "answer": "x"}, {"several": several}), WINDOWS, tmp_path)
     assert [line["_instance_id"] for line in lines(batch, tmp_path)] == [
         "my_task:validation:0",
         *(f"my_task:validation:1.{suffix}" for suffix in ("a", "b", "3")),
     ]
     assert [(instance.row, instance.order) for instance in batch.instances] == [(0, 0), (1, 0), (1, 1), (1, 2)]
-    assert make_instances(recipe(), "train", rows({"several": []}), WINDOWS, tmp_path) == Batch()
+    assert make(recipe(), "train", rows({"several": []}), WINDOWS, tmp_path).instances == []
 
 
 def test_templates_are_applied_in_turn_but_the_source_test_split_takes_the_first(tmp_path: Path) -> None:
     both = recipe(template_ids=(0, 1))
     record = {"text": "One.", "answer": "x"}
-    batch = make_instances(both, "train", rows(record), WINDOWS, tmp_path)
+    batch = make(both, "train", rows(record), WINDOWS, tmp_path)
     made = lines(batch, tmp_path)
     assert [(line["_instance_id"], line["_template_id"]) for line in made] == [
         ("my_task:train:0", 0),
@@ -153,12 +155,12 @@ def test_templates_are_applied_in_turn_but_the_source_test_split_takes_the_first
     ]
     assert [line["metadata"]["template_metadata"]["use_for_eval"] for line in made] == [False, True]
     assert [instance.order for instance in batch.instances] == [0, 1]
-    tested = make_instances(recipe(template_ids=(1,)), "test", rows(record), WINDOWS, tmp_path)
+    tested = make(recipe(template_ids=(1,)), "test", rows(record), WINDOWS, tmp_path)
     assert [line["_template_id"] for line in lines(tested, tmp_path)] == [0]
 
 
 def test_dropped_records_are_counted_by_each_reason(tmp_path: Path) -> None:
-    batch = make_instances(
+    batch = make(
         recipe(),
         "train",
         rows({"drop": ["no answer"]}, {"text": "One.", "answer": "x"}, {"drop": ["no answer", "two", "two"]}),
@@ -176,7 +178,7 @@ def test_dropped_records_are_counted_by_each_reason(tmp_path: Path) -> None:
 
 def test_malformed_records_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     several = [{"text": "a", "answer": "x", "_suffix": 0}, {"text": "b", "answer": " ", "_suffix": 1}]
-    batch = make_instances(
+    batch = make(
         recipe(),
         "train",
         rows(
@@ -205,14 +207,14 @@ def test_a_formatter_that_breaks_off_keeps_what_it_gave(tmp_path: Path, monkeypa
         raise RecordError("paper 7", "second question has no text")
 
     monkeypatch.setattr(instances_module, "load_formatter", lambda name: breaking_off)
-    batch = make_instances(recipe(), "train", rows({"text": "One.", "answer": "x"}), WINDOWS, tmp_path)
+    batch = make(recipe(), "train", rows({"text": "One.", "answer": "x"}), WINDOWS, tmp_path)
     assert len(batch.instances) == 1
     assert batch.malformed == [(0, "paper 7: second question has no text")]
 
 
 def test_a_missing_variable_is_an_error_of_the_task(tmp_path: Path) -> None:
     with pytest.raises(TaskFileError, match=r"my_task, template 0: the template uses 'answer', which .* not provide"):
-        make_instances(recipe(), "train", rows({"text": "One."}), WINDOWS, tmp_path)
+        make(recipe(), "train", rows({"text": "One."}), WINDOWS, tmp_path)
 
 
 def exactly(tokens: int, counter: TokenCounter) -> str:
@@ -227,16 +229,16 @@ def exactly(tokens: int, counter: TokenCounter) -> str:
 def test_what_fits_no_window_asked_for_is_told_and_not_written(tmp_path: Path, counter: TokenCounter) -> None:
     fitting, too_long = (exactly(256 - CHAT_MARKUP_TOKENS + more, counter) for more in (0, 1))
     given = rows({"text": fitting, "answer": "x"}, {"text": too_long, "answer": "x"})
-    batch = make_instances(recipe(), "train", given, WINDOWS, tmp_path)
+    batch = make(recipe(), "train", given, WINDOWS, tmp_path)
     assert [(instance.row, instance.tokens) for instance in batch.instances] == [(0, 236)]
     assert batch.too_long == [(1, ANY_WINDOW)]
-    smaller = make_instances(recipe(), "train", given, (128,), tmp_path)
+    smaller = make(recipe(), "train", given, (128,), tmp_path)
     assert smaller.instances == []
     assert smaller.too_long == [(0, ANY_WINDOW), (1, ANY_WINDOW)]
 
 
 def test_a_long_output_counts_too(tmp_path: Path) -> None:
-    batch = make_instances(recipe(), "train", rows({"text": "One.", "answer": "word " * 300}), WINDOWS, tmp_path)
+    batch = make(recipe(), "train", rows({"text": "One.", "answer": "word " * 300}), WINDOWS, tmp_path)
     assert (batch.instances, batch.too_long) == ([], [(0, ANY_WINDOW)])
 
 
@@ -245,14 +247,14 @@ LONG = {"text": " ".join(f"word{number}" for number in range(300))}
 
 
 def test_fitted_formatters_run_once_per_window(tmp_path: Path) -> None:
-    batch = make_instances(recipe(**FITTED), "train", rows(LONG), WINDOWS, tmp_path)
+    batch = make(recipe(**FITTED), "train", rows(LONG), WINDOWS, tmp_path)
     assert [instance.window for instance in batch.instances] == [128, 256]
     small, large = lines(batch, tmp_path)
     assert small["_instance_id"] == large["_instance_id"]
     assert len(small["input"]) < len(large["input"])
     for window, line in zip(WINDOWS, (small, large), strict=True):
         assert line["_input_toks"] + line["_output_toks"] <= window - CHAT_MARKUP_TOKENS
-    only = make_instances(recipe(**FITTED), "train", rows(LONG), (256,), tmp_path)
+    only = make(recipe(**FITTED), "train", rows(LONG), (256,), tmp_path)
     assert lines(only, tmp_path) == [large]
 
 
@@ -261,32 +263,32 @@ def test_the_generator_belongs_to_the_record(tmp_path: Path) -> None:
     draws = [
         line["output"]
         for split in ("train", "validation")
-        for line in lines(make_instances(fitted, split, rows(LONG, LONG), WINDOWS, tmp_path), tmp_path)
+        for line in lines(make(fitted, split, rows(LONG, LONG), WINDOWS, tmp_path), tmp_path)
     ]
     assert len(set(draws)) == 4
     assert draws[0] == draws[1]  # the same record at two windows
-    other_seed = make_instances(recipe(**FITTED, seed=77), "train", rows(LONG), WINDOWS, tmp_path)
+    other_seed = make(recipe(**FITTED, seed=77), "train", rows(LONG), WINDOWS, tmp_path)
     assert lines(other_seed, tmp_path)[0]["output"] not in draws
 
 
 def test_reasons_of_fitted_instances_belong_to_their_window(tmp_path: Path) -> None:
-    batch = make_instances(recipe(**FITTED), "train", rows({**LONG, "least": 20}), (64, *WINDOWS), tmp_path)
+    batch = make(recipe(**FITTED), "train", rows({**LONG, "least": 20}), (64, *WINDOWS), tmp_path)
     assert batch.dropped == [(0, 64, "too little of it fits")]
     assert [instance.window for instance in batch.instances] == [128, 256]
 
 
 def test_batches_do_not_change_what_becomes_of_a_row(tmp_path: Path) -> None:
     given = rows(*({"text": f"Text {number}.", "answer": "x"} for number in range(12)))
-    whole = lines(make_instances(recipe(), "train", given, WINDOWS, tmp_path), tmp_path)
+    whole = lines(make(recipe(), "train", given, WINDOWS, tmp_path), tmp_path)
     parts = [
         line
         for start in (8, 0, 4)
-        for line in lines(make_instances(recipe(), "train", given[start : start + 4], WINDOWS, tmp_path), tmp_path)
+        for line in lines(make(recipe(), "train", given[start : start + 4], WINDOWS, tmp_path), tmp_path)
     ]
     assert sorted(parts, key=lambda line: int(line["_instance_id"].split(":")[2])) == whole
 
 
 def test_equal_texts_have_equal_content_keys(tmp_path: Path) -> None:
     given = rows({"text": "a", "answer": "b"}, {"text": "a", "answer": "b"}, {"text": "a", "answer": "c"})
-    content = [instance.content for instance in make_instances(recipe(), "train", given, WINDOWS, tmp_path).instances]
+    content = [instance.content for instance in make(recipe(), "train", given, WINDOWS, tmp_path).instances]
     assert content[0] == content[1] != content[2]

@@ -163,7 +163,8 @@ def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop:
         else:
             notes.append(f"source split {split} holds no records")
     if not samples:
-        raise SourceError(f"{recipe.task}: its source holds no records; " + "; ".join(notes))
+        urls = ", ".join(file.url for file in files.values())
+        raise SourceError(f"{recipe.task}: its source ({urls}) holds no records; " + "; ".join(notes))
     notes += [f"{file.url}: {file.note or file.origin}" for file in files.values() if file.partial]
     return _Sampled(
         selections={

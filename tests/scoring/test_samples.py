@@ -166,3 +166,12 @@ def test_no_text_raises_out_of_a_scorer(name: str, text: str, profile: Profile, 
     failed = score.outcome is Outcome.MODEL_FAILED and name != "discomat_te"
     if failed and profile is Profile.CORRECTED:
         assert set(eval_task(name).shaper(total([score], eval_task(name).metrics, profile)).summary.values()) == {0.0}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["biored_ner", "scierc_ner"])
+def test_what_is_said_of_no_parsed_reply_is_null_not_perfect(name: str) -> None:
+    flat = _flat(name, [_score(name, ""), _score(name, "I cannot tell.")])
+    assert {key: flat[key] for key in flat if key.startswith("valid_json_")} == {
+        f"valid_json_{kind}_{part}": None for kind in ("typed", "untyped") for part in ("p", "r", "f1")
+    }
+    assert flat["all_typed_f1"] == 0.0

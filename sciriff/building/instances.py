@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import orjson
 
 from sciriff.building.facts import Checks, InstanceFacts, compile_checks
-from sciriff.building.tokens import TokenCounter
+from sciriff.building.tokens import SharedStart, TokenCounter
 from sciriff.errors import Dropped, RecordError
 from sciriff.hashing import keyed_random
 from sciriff.readers import load_reader
@@ -190,6 +190,7 @@ class _Kitchen:
             )
             for template_id in sorted({min(recipe.templates), *recipe.template_ids})
         }
+        self._starts = {template_id: SharedStart() for template_id in self._templates}
         self._checks: Checks = compile_checks(recipe.suite)
         self._metadata: dict[tuple[str, int], bytes] = {}
 
@@ -240,7 +241,7 @@ class _Kitchen:
     ) -> None:
         rendered = template.render(variables)
         limit = (window or max(windows)) - CHAT_MARKUP_TOKENS
-        input_tokens = self._counter.count_within(rendered.input, limit)
+        input_tokens = self._counter.count_within(rendered.input, limit, self._starts[template_id])
         output_tokens = (
             None if input_tokens is None else self._counter.count_within(rendered.output, limit - input_tokens)
         )

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import suppress
 from importlib import import_module
 from typing import TypeVar
 
@@ -41,8 +42,9 @@ class WorkerPool:
         """Start the workers without waiting for them: that takes about a second, in which rows can be read."""
         if self.workers > 1:
             executor = _shared_executor(self.workers)
-            for _ in range(self.workers):
-                executor.submit(int)
+            with suppress(BrokenExecutor):  # killed just now; the work itself will get new ones
+                for _ in range(self.workers):
+                    executor.submit(int)
 
     def map_unordered(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield results as they come. Items are drawn only as fast as workers take them, so memory stays bounded.

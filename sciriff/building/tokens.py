@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ _BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 _LONGEST_CACHED_PIECE = 48
 _MOST_CACHED_PIECES = 400_000
 _CHARACTERS_PER_WORD = 5
+_LESSONS = 4
 _STRETCH = 1 << 13  # characters counted between two looks at the limit
 _SINGLE_SPACE = re.compile(r"(?<! ) ")
 _OTHER_BEHAVIOUR = ("dropout", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
@@ -82,14 +84,20 @@ class TokenCounter:
         """Number of tokens of a text, without BOS, EOS or other special tokens."""
         return self._count(text, None)
 
-    def count_within(self, text: str, limit: int) -> int | None:
-        """Number of tokens of a text, or None if there are more than ``limit``; a text far too long costs little."""
+    def count_within(self, text: str, limit: int, start: SharedStart | None = None) -> int | None:
+        """Number of tokens of a text, or None if there are more than ``limit``; a text far too long costs little.
+
+        Args:
+            text: what to count.
+            limit: most tokens of interest.
+            start: what texts of this kind begin with, as far as earlier calls have learnt it.
+        """
         if self.additive and len(text) > _CHARACTERS_PER_WORD * limit and _fewest_words(text, limit) > limit:
             return None
-        tokens = self._count(text, limit)
+        tokens = self._count(text, limit, start)
         return tokens if tokens <= limit else None
 
-    def _count(self, text: str, limit: int | None) -> int:
+    def _count(self, text: str, limit: int | None, shared: SharedStart | None = None) -> int:
         """Count the tokens, at least until there are more than ``limit``."""
         if not text:
             return 0
@@ -97,6 +105,10 @@ class TokenCounter:
             return len(self._whole.encode(text, add_special_tokens=False).ids)
         text = f" {text}".replace(_SPACE, " ")
         tokens = start = 0
+        if shared is not None:
+            shared.learn(text, self._count_stretch)
+            if shared.begins(text):
+                tokens, start = shared.tokens, len(shared.text)
         while start < len(text):
             cut = _SINGLE_SPACE.search(text, start + _STRETCH)
             end = cut.end() - 1 if cut else len(text)
@@ -117,6 +129,36 @@ class TokenCounter:
         if self._lines_apart:
             text = text.replace("\n", " \n")
         return sum(map(self._words.__getitem__, text[1:].split(" ")))
+
+
+class SharedStart:
+    """The words with which all texts of one kind begin (those of a template), learnt from the first few of them.
+
+    Attributes:
+        text: the shared start; ends before a space.
+        tokens: its tokens.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.tokens = 0
+        self._previous = ""
+        self._lessons = _LESSONS
+
+    def begins(self, text: str) -> bool:
+        """Whether a text begins with these words, so that counting may go on behind them."""
+        return bool(self.text) and text.startswith(self.text) and text.startswith(" ", len(self.text))
+
+    def learn(self, text: str, count: Callable[[str], int]) -> None:
+        """Look at one more text; only the first few are looked at."""
+        if self._lessons == 0 or self.begins(text):
+            return
+        self._lessons -= 1
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._previous, text, strict=False)))
+        self._previous = text
+        end = max((cut.start() for cut in _SINGLE_SPACE.finditer(text, 0, common)), default=0)
+        self.text = text[:end]
+        self.tokens = count(self.text) if self.text else 0
 
 
 def _fewest_words(text: str, limit: int) -> int:

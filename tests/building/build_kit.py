@@ -18,6 +18,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -172,8 +173,9 @@ class RunningBuild:
         self._server, self.pid, self._answer = server, pid, answer
 
     def kill(self) -> None:
-        """Kill the build with all its workers."""
-        os.killpg(self.pid, signal.SIGKILL)
+        """Kill the build with all its workers, unless it has ended."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def kill_parent_only(self) -> None:
         """Kill the build, and nothing else."""
@@ -185,7 +187,7 @@ class RunningBuild:
 
     def wait(self) -> int:
         """Wait for the end; the exit status, negative for a signal."""
-        return int(self._server.read_line())
+        return int(self._server.read_line().removeprefix("status "))
 
     def told(self) -> Told:
         """Wait for the end of a build that is not killed."""
@@ -313,12 +315,12 @@ def _serve() -> None:
         pid = os.fork()
         if pid == 0:
             _child(json.loads(line))
-        print(pid, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        print("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
 def _child(order: dict[str, Any]) -> None:
     os.setsid()
+    print(os.getpid(), flush=True)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     os.environ.update(order["environment"])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from sciriff.building.tokens import TokenCounter
+from sciriff.building.tokens import SharedStart, TokenCounter
 from sciriff.errors import UsageError
 from sciriff.resources import resource_dir
 
@@ -93,3 +93,27 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(UsageError, match=r"vocab\.json"):
         TokenCounter(path)
+
+
+@given(
+    starts=st.lists(
+        st.tuples(st.sampled_from(["List the genes of  this text.\n", "Name all  ", "x"]), _TEXTS), max_size=8
+    ),
+    common=_TEXTS,
+)
+@settings(max_examples=500, deadline=None)
+def test_a_shared_start_changes_no_count(
+    exact: Tokenizer, counter: TokenCounter, starts: list[tuple[str, str]], common: str
+) -> None:
+    shared = SharedStart()
+    for begin, rest in starts:
+        text = common + begin + rest
+        assert counter.count_within(text, 10_000, shared) == _exact_count(exact, text)
+
+
+def test_a_shared_start_is_counted_once(counter: TokenCounter) -> None:
+    shared = SharedStart()
+    for name in ("cells", "genes", "mice"):
+        counter.count_within(f"List the mentions of {name} in this text", 100, shared)
+    assert shared.text == " List the mentions of"
+    assert shared.tokens == counter.count("List the mentions of")

@@ -25,7 +25,7 @@ _SPACE = "▁"  # SentencePiece's visible space, U+2581
 _BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 _LONGEST_CACHED_PIECE = 48
 _MOST_CACHED_PIECES = 400_000
-_CHARACTERS_PER_WORD = 5
+_SHORT_WORD, _LONG_WORD = 6, 8  # characters of a short and of a long average word, with its space
 _LESSONS = 4
 _STRETCH = 1 << 13  # characters counted between two looks at the limit
 _SINGLE_SPACE = re.compile(r"(?<! ) ")
@@ -92,7 +92,7 @@ class TokenCounter:
             limit: most tokens of interest.
             start: what texts of this kind begin with, as far as earlier calls have learnt it.
         """
-        if self.additive and len(text) > _CHARACTERS_PER_WORD * limit and _fewest_words(text, limit) > limit:
+        if self.additive and len(text) > _SHORT_WORD * limit and _fewest_words(text[: _LONG_WORD * limit]) > limit:
             return None
         tokens = self._count(text, limit, start)
         return tokens if tokens <= limit else None
@@ -161,14 +161,12 @@ class SharedStart:
         self.tokens = count(self.text) if self.text else 0
 
 
-def _fewest_words(text: str, limit: int) -> int:
-    """A lower bound of the number of words, and so of tokens, in as much of a text as should hold ``limit`` words.
+def _fewest_words(text: str) -> int:
+    """A lower bound of the number of words, and so of tokens.
 
     A run of k spaces begins at most one word, and k - 2 * (k // 2) <= 1; the last space may begin none.
     """
-    end = 2 * _CHARACTERS_PER_WORD * limit
-    spaces = text.count(" ", 0, end) - 1
-    return spaces - 2 * text.count("  ", 0, end) if spaces > limit else spaces
+    return text.count(" ") - 1 - (2 * text.count("  ") if "  " in text else 0)
 
 
 def _spell_word(piece: str) -> str:

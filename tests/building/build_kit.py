@@ -217,7 +217,7 @@ class BuildServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=bare_environment(PYTHONPATH=str(package), PYTHONDONTWRITEBYTECODE="1", **environment),
+            env=bare_environment(PYTHONPATH=str(package), PYTHONPYCACHEPREFIX=str(folder / "bytecode"), **environment),
             cwd=folder,
         )
 
@@ -304,11 +304,28 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return condition()
 
 
+_LIBRARIES = (
+    "fastjsonschema",
+    "filelock",
+    "fsspec",
+    "great_expectations",
+    "httpx",
+    "jinja2",
+    "loky",
+    "lxml.etree",
+    "pyarrow.parquet",
+    "pydantic_settings",
+    "spacy",
+    "tokenizers",
+    "yaml",
+)
+
+
 def _serve() -> None:
     """The server's loop: one order a line in; the pid, and at the end the exit status, out."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     sys.path.remove(str(Path(__file__).resolve().parent))
-    for module in ("great_expectations", "pyarrow.parquet", "spacy", "loky", "tokenizers", "jinja2", "fastjsonschema"):
+    for module in _LIBRARIES:
         __import__(module)
     assert not any(name.split(".")[0] == "sciriff" for name in sys.modules)
     for line in sys.stdin.buffer:

@@ -55,7 +55,7 @@ def assemble(
     repeated = _repeating_split(selections[max(selections)]) if standardise else None
     if repeated is not None:
         copy, original = repeated
-        notes.append(f"source split {copy} left out: every text of it also stands in {original}")
+        notes.append(left_out(copy, original))
         selections = {
             window: {split: kept for split, kept in splits.items() if split != copy}
             for window, splits in selections.items()
@@ -73,6 +73,11 @@ def assemble(
         if empty := [split for split in SPLITS if not placed[split]]:
             notes.append(f"too few instances fit {window} tokens: {', '.join(empty)} empty")
     return Assembly(windows, tuple(notes), _shared_texts(windows[max(windows)]))
+
+
+def left_out(copy: str, original: str) -> str:
+    """What to tell of a source split that is no independent split."""
+    return f"source split {copy} left out: every text of it also stands in {original}"
 
 
 def _place(splits: Mapping[str, Selection], assigned: Mapping[Member, str]) -> Placed:

@@ -6,12 +6,15 @@ small buffer is kept from that pass; a larger split is read again, which costs l
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from collections.abc import Collection, Iterable, Iterator
 
 from sciriff.readers.records import Reader, Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
 _BUFFER_BYTES = 64 << 20
+_COMPARED_ROWS = 50
 _BATCH_BYTES = 1 << 19
 _BATCH_ROWS = 64
 _UNKNOWN_BYTES = 1 << 10
@@ -23,6 +26,8 @@ class SplitRows:
 
     Attributes:
         size: number of rows.
+        likeness: digest that tells whether two splits of a source hold the same rows in the same order: of the sizes of
+            all rows and of the first rows themselves.
     """
 
     def __init__(self, reader: Reader, view: ArchiveView, spec: SplitSpec) -> None:
@@ -35,13 +40,19 @@ class SplitRows:
         self._buffer: list[Row] | None = []
         self.size = 0
         held = 0
+        likeness = hashlib.blake2b(digest_size=16)
         for row in reader.rows(view, spec):
+            size = raw_bytes(row)
+            likeness.update(size.to_bytes(8, "big"))
+            if self.size < _COMPARED_ROWS:
+                likeness.update(pickle.dumps(row.raw))
             self.size += 1
             if self._buffer is not None:
-                held += raw_bytes(row)
+                held += size
                 self._buffer.append(row)
                 if held > _BUFFER_BYTES:
                     self._buffer = None
+        self.likeness = likeness.digest()
 
     def pick(self, indices: Collection[int]) -> Iterator[Row]:
         """Yield the rows with these indices, in source order."""

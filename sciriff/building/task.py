@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sciriff.building.assembly import Assembly, assemble, write_splits
+from sciriff.building.assembly import Assembly, assemble, left_out, write_splits
 from sciriff.building.instances import Recipe, make_instances
 from sciriff.building.options import BuildOptions
 from sciriff.building.outcome import TaskOutcome, outcome_of_manifests
@@ -137,6 +137,7 @@ def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop:
     view = source.view()
     reader = load_reader(recipe.reader)
     samples: dict[str, SplitSample] = {}
+    seen: dict[bytes, str] = {}
     notes: list[str] = []
     files = {key: source.files[key] for key in plan.files() if key in source.files}
     for split, spec in recipe.splits.items():
@@ -149,6 +150,9 @@ def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop:
             if not source.partial:
                 raise
             notes.append(f"source split {split} missing: the partial source has no {spec.path}")
+            continue
+        if plan.task_file.standardize_splits and rows.size and (same := seen.setdefault(rows.likeness, split)) != split:
+            notes.append(left_out(split, same))
             continue
         rank = keyed_rank(recipe.seed, recipe.task, split, "sample")
         sample = SplitSample(rows.size, rank, recipe.windows, shop.options.n_instances)

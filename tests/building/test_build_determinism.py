@@ -132,7 +132,6 @@ def test_smaller_caps_keep_a_part_of_what_larger_ones_keep(task: str, capped: di
     assert len(five) < len(twelve) < len(everything)  # at the largest window
 
 
-@pytest.mark.xfail(strict=True, reason="two small samples of equal splits differ, so the repetition goes unnoticed")
 def test_a_split_that_repeats_another_is_left_out_of_small_samples_too(capped: dict[int | None, Path]) -> None:
     for cap, store in capped.items():
         sources = {name.split(":")[1] for name in by_id(store, 1200, "discomat_te")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -134,12 +135,39 @@ class _Sampled:
 
 def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop: Workshop, workspace: Path) -> _Sampled:
     """Examine the rows of every source split until all windows are full or no row is left."""
+    files = {key: source.files[key] for key in plan.files() if key in source.files}
+    splits, notes = _open_splits(plan, recipe, source)
+    if not splits:
+        urls = ", ".join(file.url for file in files.values())
+        raise SourceError(f"{recipe.task}: its source ({urls}) holds no records; " + "; ".join(notes))
+    # side by side, so that workers need not wait for the last rows of one split before they get the next
+    at_once = len(splits) if shop.pool.workers > 1 else 1
+    with ThreadPoolExecutor(at_once, thread_name_prefix="split") as threads:
+        samples = dict(
+            zip(
+                splits,
+                threads.map(lambda split: _sample(recipe, split, splits[split], shop, workspace), splits),
+                strict=True,
+            )
+        )
+    notes += [f"{file.url}: {file.note or file.origin}" for file in files.values() if file.partial]
+    return _Sampled(
+        selections={
+            window: {split: sample.select(window) for split, sample in samples.items()} for window in recipe.windows
+        },
+        sizes={split: sample.size for split, sample in samples.items()},
+        malformed={split: sample.malformed for split, sample in samples.items() if sample.malformed},
+        notes=tuple(notes),
+    )
+
+
+def _open_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource) -> tuple[dict[str, SplitRows], list[str]]:
+    """The source splits that hold rows of their own, and notes on the others."""
     view = source.view()
     reader = load_reader(recipe.reader)
-    samples: dict[str, SplitSample] = {}
+    found: dict[str, SplitRows] = {}
     seen: dict[bytes, str] = {}
     notes: list[str] = []
-    files = {key: source.files[key] for key in plan.files() if key in source.files}
     for split, spec in recipe.splits.items():
         if (key := spec.path.split("!", 1)[0]) in source.missing:
             notes.append(f"source split {split} missing: {source.source.files[key].url} is not available")
@@ -151,33 +179,26 @@ def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop:
                 raise
             notes.append(f"source split {split} missing: the partial source has no {spec.path}")
             continue
-        if plan.task_file.standardize_splits and rows.size and (same := seen.setdefault(rows.likeness, split)) != split:
-            notes.append(left_out(split, same))
-            continue
-        rank = keyed_rank(recipe.seed, recipe.task, split, "sample")
-        sample = SplitSample(rows.size, rank, recipe.windows, shop.options.n_instances)
-        with shop.progress.stage(f"{recipe.task} {split}", rows.size) as stage:
-            while indices := sample.next_round():
-                work = partial(make_instances, recipe, split, windows=sample.asked, spool=workspace)
-                for batch in shop.pool.map_unordered(work, batches(rows.pick(indices))):
-                    sample.add(batch)
-                    stage.advance(batch.rows)
-        if sample.size:
-            samples[split] = sample
-        else:
+        if not rows.size:
             notes.append(f"source split {split} holds no records")
-    if not samples:
-        urls = ", ".join(file.url for file in files.values())
-        raise SourceError(f"{recipe.task}: its source ({urls}) holds no records; " + "; ".join(notes))
-    notes += [f"{file.url}: {file.note or file.origin}" for file in files.values() if file.partial]
-    return _Sampled(
-        selections={
-            window: {split: sample.select(window) for split, sample in samples.items()} for window in recipe.windows
-        },
-        sizes={split: sample.size for split, sample in samples.items()},
-        malformed={split: sample.malformed for split, sample in samples.items() if sample.malformed},
-        notes=tuple(notes),
-    )
+        elif plan.task_file.standardize_splits and (same := seen.setdefault(rows.likeness, split)) != split:
+            notes.append(left_out(split, same))
+        else:
+            found[split] = rows
+    return found, notes
+
+
+def _sample(recipe: Recipe, split: str, rows: SplitRows, shop: Workshop, workspace: Path) -> SplitSample:
+    """Examine the rows of one source split, in rounds."""
+    rank = keyed_rank(recipe.seed, recipe.task, split, "sample")
+    sample = SplitSample(rows.size, rank, recipe.windows, shop.options.n_instances)
+    with shop.progress.stage(f"{recipe.task} {split}", rows.size) as stage:
+        while indices := sample.next_round():
+            work = partial(make_instances, recipe, split, windows=sample.asked, spool=workspace)
+            for batch in shop.pool.map_unordered(work, batches(rows.pick(indices))):
+                sample.add(batch)
+                stage.advance(batch.rows)
+    return sample
 
 
 def _manifests(

@@ -12,12 +12,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
 from importlib import import_module
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sciriff.errors import SciriffError
+
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -80,22 +83,36 @@ class WorkerPool:
 
 def stop_workers() -> None:
     """End the process's workers now, if it has any."""
-    from loky import get_reusable_executor
+    with _SHARING:
+        while _SHARED:
+            _SHARED.popitem()[1].shutdown(wait=True, kill_workers=True)
 
-    get_reusable_executor(kill_workers=True).shutdown(wait=True, kill_workers=True)
+
+_SHARING = threading.Lock()
+_SHARED: dict[tuple[int, int], ProcessPoolExecutor] = {}
+"""(process, workers) -> its workers. A forked process has a copy of this, but the workers are not its own."""
 
 
-def _shared_executor(workers: int) -> Executor:
-    from loky import get_reusable_executor
+def _shared_executor(workers: int) -> ProcessPoolExecutor:
+    """The workers of this process, for all of its threads (loky's own reusable executor is one per thread)."""
+    from loky import ProcessPoolExecutor
 
-    executor: Executor = get_reusable_executor(
-        max_workers=workers,
-        timeout=_IDLE_SECONDS,
-        initializer=_end_with_parent,
-        initargs=(os.getpid(),),
-        env={"TOKENIZERS_PARALLELISM": "false"},
-    )
-    return executor
+    key = (os.getpid(), workers)
+    with _SHARING:
+        if key in _SHARED:
+            try:
+                _SHARED[key].submit(int)
+            except BrokenExecutor:  # a worker was killed; all of them are replaced
+                _SHARED.pop(key).shutdown(wait=True, kill_workers=True)
+        if key not in _SHARED:
+            _SHARED[key] = ProcessPoolExecutor(
+                workers,
+                timeout=_IDLE_SECONDS,
+                initializer=_end_with_parent,
+                initargs=(os.getpid(),),
+                env={"TOKENIZERS_PARALLELISM": "false"},
+            )
+        return _SHARED[key]
 
 
 def _end_with_parent(parent: int) -> None:

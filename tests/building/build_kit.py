@@ -360,10 +360,9 @@ def _child(order: dict[str, Any]) -> None:
 
         told = {"error": traceback.format_exc()}
     answer.write_text(json.dumps(told), "utf-8")
-    if "loky" in sys.modules and order["settings"]["workers"] > 1:
-        from loky import get_reusable_executor
-
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    stop = sys.modules.get("sciriff.building.pool")
+    if stop is not None:
+        stop.stop_workers()
     os._exit(0)
 
 

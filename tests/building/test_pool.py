@@ -101,6 +101,19 @@ def test_items_are_drawn_only_as_fast_as_they_are_worked_on(workers: int, tmp_pa
     assert len(list(tmp_path.iterdir())) <= len(drawn) < 40
 
 
+def test_a_worker_killed_while_idle_is_replaced() -> None:
+    pids = {pid for _, pid in WorkerPool(2).map_unordered(sleep_unevenly, range(40))}
+    os.kill(min(pids), signal.SIGKILL)
+    end = time.monotonic() + 30
+    while True:  # until its death is noticed, work that is handed out may still meet it
+        try:
+            found = sorted(WorkerPool(2).map_unordered(square, range(4)))
+            break
+        except SciriffError:
+            assert time.monotonic() < end
+    assert found == [0, 1, 4, 9]
+
+
 def test_a_killed_worker_is_an_error_and_the_next_work_gets_new_workers() -> None:
     with pytest.raises(SciriffError, match=r"worker process .* memory.*--workers"):
         list(WorkerPool(2).map_unordered(die, range(20)))
@@ -109,9 +122,12 @@ def test_a_killed_worker_is_an_error_and_the_next_work_gets_new_workers() -> Non
 
 def test_threads_share_the_workers() -> None:
     found: dict[int, list[int]] = {}
+    pids: set[int] = set()
 
     def work(start: int) -> None:
         found[start] = sorted(WorkerPool(2).map_unordered(square, range(start, start + 30)))
+        WorkerPool(2).prepare()
+        pids.update(pid for _, pid in WorkerPool(2).map_unordered(sleep_unevenly, range(30)))
 
     threads = [Thread(target=work, args=(start,)) for start in (0, 100, 200)]
     for thread in threads:
@@ -119,3 +135,4 @@ def test_threads_share_the_workers() -> None:
     for thread in threads:
         thread.join()
     assert found == {start: [n * n for n in range(start, start + 30)] for start in (0, 100, 200)}
+    assert 1 <= len(pids) <= 2

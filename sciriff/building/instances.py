@@ -85,7 +85,7 @@ class Instance:
         order: place among the instances of its row (formatter order, then template id).
         window: the window it was fitted to, or ``ANY_WINDOW``.
         tokens: tokens of input plus output.
-        spool: index of the spool file in :attr:`Batch.spool`'s owner; the file's name.
+        spool: name of the spool file that holds its line.
         offset, length: where its line lies in the spool file, in bytes, line feed included.
         content: 16-byte digest of input and output.
         facts: what validation looks at.
@@ -159,7 +159,7 @@ _KITCHENS: dict[str, _Kitchen] = {}
 
 
 def _kitchen(recipe: Recipe) -> _Kitchen:
-    """What this process compiled for the recipe; one task at a time is enough to keep."""
+    """What this process compiled for the recipe; only the last few tasks are kept."""
     if recipe.key not in _KITCHENS:
         while len(_KITCHENS) >= 4:
             _KITCHENS.pop(next(iter(_KITCHENS)))

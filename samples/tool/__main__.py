@@ -5,65 +5,44 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from importlib import import_module
 from pathlib import Path
 
-from samples.tool.biomedical import anat_em, biored, cdr, chemprot
-from samples.tool.instructions import PARTS, tulu
-from samples.tool.materials import annotated_materials_syntheses
-from samples.tool.papers import qasper, scierc
-from samples.tool.questions import covid_qa, pubmedqa, scicite
-from samples.tool.tables import discomat
 from samples.tool.tokenizer import train_tokenizer, training_texts
+from sciriff.sources.catalogue import source
 
 SAMPLES = Path(__file__).resolve().parent.parent
 _NOTE = "sample written for this project"
-_HUB = "https://huggingface.co/datasets/allenai/tulu-v2-sft-mixture/resolve/main/data/train-0000"
-_TULU_TAILS = ("0-of-00003-99ee8754042a69f6", "1-of-00003-278198836de5994c", "2-of-00003-a52de323599d586a")
-_QASPER = "https://qasper-dataset.s3.us-west-2.amazonaws.com/"
+
+WRITERS = {
+    "anat_em": "biomedical:anat_em",
+    "annotated_materials_syntheses": "materials:annotated_materials_syntheses",
+    "biored": "biomedical:biored",
+    "cdr": "biomedical:cdr",
+    "chemprot": "biomedical:chemprot",
+    "covid_deepset": "questions:covid_qa",
+    "pubmedqa": "questions:pubmedqa",
+    "qasper": "papers:qasper",
+    "schema_to_json": "tables:schema_to_json",
+    "scicite": "questions:scicite",
+    "scierc": "papers:scierc",
+    "tulu_v2_sft_mixture": "instructions:tulu",
+}
+"""Source id -> ``module:function`` in this package. The function returns file key -> content, or the content of the
+source's only file."""
 
 
 def make_files() -> dict[str, tuple[str, bytes]]:
     """All sample files: primary URL -> path under ``samples/`` and content."""
-    qasper_train_dev, qasper_test = qasper()
-    files = {
-        "http://nactem.ac.uk/anatomytagger/AnatEM-1.0.2.tar.gz": ("anat_em/AnatEM-1.0.2.tar.gz", anat_em()),
-        "http://nlp.cs.washington.edu/sciIE/data/sciERC_processed.tar.gz": (
-            "scierc/sciERC_processed.tar.gz",
-            scierc(),
-        ),
-        "https://biocreative.bioinformatics.udel.edu/media/store/files/2017/ChemProt_Corpus.zip": (
-            "chemprot/ChemProt_Corpus.zip",
-            chemprot(),
-        ),
-        "https://ftp.ncbi.nlm.nih.gov/pub/lu/BioRED/BIORED.zip": ("biored/BIORED.zip", biored()),
-        "https://github.com/JHnlp/BioCreative-V-CDR-Corpus/raw/master/CDR_Data.zip": ("cdr/CDR_Data.zip", cdr()),
-        "https://github.com/bflashcp3f/schema-to-json/raw/master/data/discomat.zip": (
-            "schema_to_json/discomat.zip",
-            discomat(),
-        ),
-        "https://github.com/olivettigroup/annotated-materials-syntheses/archive/refs/heads/master.zip": (
-            "annotated_materials_syntheses/master.zip",
-            annotated_materials_syntheses(),
-        ),
-        f"{_QASPER}qasper-train-dev-v0.3.tgz": ("qasper/qasper-train-dev-v0.3.tgz", qasper_train_dev),
-        f"{_QASPER}qasper-test-and-evaluator-v0.3.tgz": ("qasper/qasper-test-and-evaluator-v0.3.tgz", qasper_test),
-        "https://raw.githubusercontent.com/deepset-ai/COVID-QA/master/data/question-answering/COVID-QA.json": (
-            "covid_deepset/COVID-QA.json",
-            covid_qa(),
-        ),
-        "https://raw.githubusercontent.com/pubmedqa/pubmedqa/master/data/ori_pqal.json": (
-            "pubmedqa/ori_pqal.json",
-            pubmedqa(),
-        ),
-        "https://s3-us-west-2.amazonaws.com/ai2-s2-research/scicite/scicite.tar.gz": (
-            "scicite/scicite.tar.gz",
-            scicite(),
-        ),
-    }
-    for part in range(PARTS):
-        tail = _TULU_TAILS[part]
-        files[f"{_HUB}{tail}.parquet"] = (f"tulu_v2_sft_mixture/train-0000{tail}.parquet", tulu(part))
-    return files
+    found = {}
+    for source_id, writer in WRITERS.items():
+        module, function = writer.split(":")
+        made = getattr(import_module(f"samples.tool.{module}"), function)()
+        files = source(source_id).files
+        contents: dict[str, bytes] = made if isinstance(made, dict) else {next(iter(files)): made}
+        for key, content in contents.items():
+            found[files[key].url] = (f"{source_id}/{files[key].name}", content)
+    return found
 
 
 def mirror_entries(files: dict[str, tuple[str, bytes]]) -> dict[str, dict[str, object]]:

@@ -10,7 +10,12 @@ from samples.tool import corpus
 PARTS = 3
 
 
-def tulu(part: int) -> bytes:
+def tulu() -> dict[str, bytes]:
+    """The Parquet files of the mixture, by file key."""
+    return {f"train_{part}": _part(part) for part in range(PARTS)}
+
+
+def _part(part: int) -> bytes:
     """One of the three Parquet files: every third row."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -103,7 +103,7 @@ def _token(text: str, match: re.Match[str]) -> str:
     return _ESCAPES.get(match.group(), match.group())
 
 
-def qasper() -> tuple[bytes, bytes]:
+def qasper() -> dict[str, bytes]:
     """QASPER release 0.3: the archive of training and development papers, and the one of the test papers."""
     papers = {f"{2401 + n % 12}.{90000 + 11 * n}": _paper(n, paper) for n, paper in enumerate(load_papers())}
     parts = {
@@ -111,12 +111,11 @@ def qasper() -> tuple[bytes, bytes]:
         for split, part in corpus.cut(list(papers.items()), TRAIN, DEV).items()
     }
     notes = b"Sample written for this project.\n"
-    return (
-        pack_tar_gz(
-            {"qasper-train-v0.3.json": parts["train"], "qasper-dev-v0.3.json": parts["dev"], "README.md": notes}
-        ),
-        pack_tar_gz({"qasper-test-v0.3.json": parts["test"], "README-test.md": notes}),
-    )
+    both = {"qasper-train-v0.3.json": parts["train"], "qasper-dev-v0.3.json": parts["dev"], "README.md": notes}
+    return {
+        "train_dev": pack_tar_gz(both),
+        "test": pack_tar_gz({"qasper-test-v0.3.json": parts["test"], "README-test.md": notes}),
+    }
 
 
 def _paper(number: int, source: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,11 @@ TRAIN = 25
 _Cell = tuple[str, list[dict[str, str]]]
 
 
+def schema_to_json() -> dict[str, bytes]:
+    """The archives of tables, by file key."""
+    return {"discomat": discomat()}
+
+
 def discomat() -> bytes:
     """``discomat/{train,dev,test}.json``; as in the real archive, dev is a copy of train."""
     tables = {}

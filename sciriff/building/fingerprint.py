@@ -18,16 +18,20 @@ LIBRARIES = ("jinja2", "lxml", "orjson", "spacy", "tokenizers")
 """Libraries whose release can change the bytes of an instance."""
 
 
+TABLES = frozenset({"sciriff.readers", "sciriff.tasks.formatters"})
+"""Modules that only lead from names to modules: a new name there changes nothing for the tasks that do not use it."""
+
+
 def code_digest(modules: Iterable[str]) -> str:
     """Digest of modules of this package and of everything of this package that they import, directly or not.
 
-    Imports under ``TYPE_CHECKING`` do not count (they never run); imports inside functions do.
+    :data:`TABLES` do not count, nor do imports under ``TYPE_CHECKING`` (they never run); imports inside functions do.
     """
     closure: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module not in closure:
+        if module not in closure and module not in TABLES:
             closure.add(module)
             waiting += _imports(module)
     return digest({module: _source_digest(module) for module in sorted(closure)})

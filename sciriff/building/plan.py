@@ -23,7 +23,7 @@ from sciriff.readers.records import SplitSpec
 from sciriff.resources import resource_dir
 from sciriff.sources.fetch import AcquiredSource
 from sciriff.store import SCHEMA_VERSION
-from sciriff.tasks.bindings import Binding, load_bindings
+from sciriff.tasks.binding import Binding, load_binding
 from sciriff.tasks.formatters import FORMATTERS, is_fitted, load_formatter
 from sciriff.tasks.taskfile import TaskFile, load_tasks
 
@@ -135,7 +135,6 @@ def plan_tasks(names: Sequence[str] | None, templates_dir: Path | None) -> dict[
         TaskFileError: if there are no task files at all.
     """
     files = load_tasks(tasks_folder(templates_dir))
-    bindings = load_bindings()
     if names is not None:
         for name in names:
             if name not in files:
@@ -146,18 +145,16 @@ def plan_tasks(names: Sequence[str] | None, templates_dir: Path | None) -> dict[
     plans: dict[str, TaskPlan | SciriffError] = {}
     for name in wanted:
         try:
-            plans[name] = _plan(name, files[name], bindings)
+            plans[name] = _plan(name, files[name])
         except SciriffError as error:
             plans[name] = error
     return plans
 
 
-def _plan(name: str, task_file: TaskFile | TaskFileError, bindings: Mapping[str, Binding]) -> TaskPlan:
+def _plan(name: str, task_file: TaskFile | TaskFileError) -> TaskPlan:
     if isinstance(task_file, TaskFileError):
         raise task_file
-    if name not in bindings:
-        raise TaskFileError(f"{name}: no entry in tasks/bindings.yaml says where its records come from; add one")
-    return TaskPlan(name, task_file, bindings[name], load_suite(name, task_file.metadata.output_context))
+    return TaskPlan(name, task_file, load_binding(name), load_suite(name, task_file.metadata.output_context))
 
 
 def load_suite(name: str, output_context: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ READERS = {
     "pubtator": "sciriff.readers.pubtator",
     "squad": "sciriff.readers.squad",
 }
-"""Reader name (as in ``tasks/bindings.yaml``) -> module."""
+"""Reader name (as in a task's binding) -> module."""
 
 
 def load_reader(name: str) -> Reader:

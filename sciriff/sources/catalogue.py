@@ -1,4 +1,8 @@
-"""The catalogue of sources: what each corpus is, under which licence, and where its primary files lie."""
+"""The catalogue of sources: what each corpus is, under which licence, and where its primary files lie.
+
+One file per source, ``corpora/<source id>.yaml``. ``sha256`` and ``bytes`` stand only where the full original file was
+measured; without them, whatever is fetched first is written to ``sources.lock`` and held to from then on.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sciriff.errors import SourceError, UsageError
 
-CATALOGUE = Path(__file__).with_name("catalogue.yaml")
+CORPORA = Path(__file__).with_name("corpora")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SourceKind = Literal["http", "hub", "lfs", "manual"]
@@ -65,7 +69,7 @@ class Source(_Entry):
     """One source.
 
     Attributes:
-        id: its name in the catalogue.
+        id: its name in the catalogue: the stem of its file.
         title: what it is.
         homepage: where its authors describe it.
         licence: terms.
@@ -85,42 +89,43 @@ class Source(_Entry):
     files: Mapping[str, SourceFile] = Field(min_length=1)
 
 
-@cache
-def load_catalogue(path: Path = CATALOGUE) -> Mapping[str, Source]:
-    """Read the catalogue once: source id to source, in file order.
+def source_ids(folder: Path = CORPORA) -> list[str]:
+    """Ids of all sources, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_catalogue(folder: Path = CORPORA) -> dict[str, Source]:
+    """Read all sources: id to source, sorted by id.
 
     Raises:
-        SourceError: if the file cannot be read or an entry is wrong; names file and key.
+        SourceError: if an entry cannot be read or is wrong; names file and key.
     """
-    try:
-        entries = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
-        raise SourceError(f"source catalogue {path} cannot be read: {error}") from error
-    if not isinstance(entries, dict):
-        raise SourceError(f"source catalogue {path} must map source ids to entries; found {type(entries).__name__}")
-    return {str(name): _source(path, str(name), entry) for name, entry in entries.items()}
+    return {source_id: source(source_id, folder) for source_id in source_ids(folder)}
 
 
-def _source(path: Path, name: str, entry: object) -> Source:
-    if not isinstance(entry, dict):
-        raise SourceError(f"source catalogue {path}, key {name}: expected a mapping, found {type(entry).__name__}")
-    try:
-        return Source.model_validate({"id": name, **entry})
-    except ValidationError as error:
-        problems = "; ".join(
-            f"key {'.'.join([name, *map(str, problem['loc'])])}: {problem['msg']}" for problem in error.errors()
-        )
-        raise SourceError(f"source catalogue {path}: {problems}") from error
-
-
-def source(source_id: str) -> Source:
+@cache
+def source(source_id: str, folder: Path = CORPORA) -> Source:
     """The source of that id.
 
     Raises:
         UsageError: if there is none; names the nearest ids.
+        SourceError: if its file cannot be read or is wrong; names file and key.
     """
-    catalogue = load_catalogue()
-    if source_id in catalogue:
-        return catalogue[source_id]
-    near = difflib.get_close_matches(source_id, list(catalogue), n=3) or list(catalogue)
-    raise UsageError(f"unknown source {source_id!r}; did you mean {', '.join(near)}?")
+    path = folder / f"{source_id}.yaml"
+    known = source_ids(folder)
+    if source_id not in known:
+        near = difflib.get_close_matches(source_id, known, n=3) or known
+        raise UsageError(f"unknown source {source_id!r}; did you mean {', '.join(near)}?")
+    try:
+        entry = yaml.safe_load(path.read_bytes())
+    except (OSError, yaml.YAMLError) as error:
+        raise SourceError(f"source {path} cannot be read: {error}") from error
+    if not isinstance(entry, dict):
+        raise SourceError(f"source {path}: expected a mapping, found {type(entry).__name__}")
+    try:
+        return Source.model_validate({"id": source_id, **entry})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"key {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise SourceError(f"source {path}: {problems}") from error

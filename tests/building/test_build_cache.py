@@ -343,7 +343,7 @@ EDITS: dict[str, tuple[str, Callable[[str], str], set[str]]] = {
         {"scicite_classification"},
     ),
     "binding": (
-        "sciriff/tasks/bindings.yaml",
+        "sciriff/tasks/bindings/cdr_ner.yaml",
         lambda text: text.replace("Disease: Disease}", "Disease: Disease, Symptom: Disease}", 1),
         {"cdr_ner"},
     ),

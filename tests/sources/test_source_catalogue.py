@@ -37,20 +37,19 @@ def test_unknown_sources_suggest_near_ones() -> None:
 
 
 GOOD = """
-toy:
-  title: Toy
-  homepage: http://toy.example
-  licence: {id: MIT, url: null, redistributable: true}
-  citation: "Nobody: Toy."
-  kind: http
-  files: {a: {url: "http://toy.example/a%20b.zip?raw=1"}}
+title: Toy
+homepage: http://toy.example
+licence: {id: MIT, url: null, redistributable: true}
+citation: "Nobody: Toy."
+kind: http
+files: {a: {url: "http://toy.example/a%20b.zip?raw=1"}}
 """
 
 
 def test_file_names_come_from_the_path_of_the_address(tmp_path: Path) -> None:
-    path = tmp_path / "catalogue.yaml"
+    path = tmp_path / "toy.yaml"
     path.write_text(GOOD)
-    toy = load_catalogue(path)["toy"]
+    toy = source("toy", tmp_path)
     assert isinstance(toy, Source)
     assert toy.files["a"].name == "a b.zip"
 
@@ -58,17 +57,17 @@ def test_file_names_come_from_the_path_of_the_address(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("  title: Toy\n", "", r"key toy\.title"),
-        ("kind: http", "kind: ftp", r"key toy\.kind"),
-        ("id: MIT,", "id: MIT, colour: blue,", r"key toy\.licence\.colour"),
-        ('raw=1"', 'raw=1", sha256: abc', r"key toy\.files\.a\.sha256"),
-        ('files: {a: {url: "http://toy.example/a%20b.zip?raw=1"}}', "files: {}", r"key toy\.files"),
-        ("toy:", "toy: [", "cannot be read"),
+        ("title: Toy\n", "", r"key title"),
+        ("kind: http", "kind: ftp", r"key kind"),
+        ("id: MIT,", "id: MIT, colour: blue,", r"key licence\.colour"),
+        ('raw=1"', 'raw=1", sha256: abc', r"key files\.a\.sha256"),
+        ('files: {a: {url: "http://toy.example/a%20b.zip?raw=1"}}', "files: {}", r"key files"),
+        ("title:", "title: [", "cannot be read"),
     ],
 )
 def test_wrong_entries_name_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:
-    path = tmp_path / "catalogue.yaml"
+    path = tmp_path / "toy.yaml"
     assert old in GOOD
     path.write_text(GOOD.replace(old, new))
-    with pytest.raises(SourceError, match=rf"catalogue\.yaml.*{key}"):
-        load_catalogue(path)
+    with pytest.raises(SourceError, match=rf"toy\.yaml.*{key}"):
+        source("toy", tmp_path)

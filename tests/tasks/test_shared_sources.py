@@ -16,7 +16,7 @@ from sciriff.readers import load_reader
 from sciriff.sources.archives import ArchiveView
 from sciriff.sources.catalogue import load_catalogue
 from sciriff.sources.mirror import load_mirror
-from sciriff.tasks.bindings import load_bindings
+from sciriff.tasks.binding import load_binding
 from sciriff.tasks.formatters import is_fitted, load_formatter
 from sciriff.tasks.formatters.budget import Budget
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(
 
 @cache
 def instances(task: str, split: str) -> tuple[dict[str, Any], ...]:
-    binding = load_bindings()[task]
+    binding = load_binding(task)
     files = load_catalogue()[binding.source].files
     entries = load_mirror(str(MIRROR)).entries
     view = ArchiveView({key: MIRROR / entries[file.url].path for key, file in files.items() if file.url in entries})

@@ -33,7 +33,7 @@ FORMATTERS = {
     "scicite": "sciriff.tasks.formatters.scicite:format_scicite",
     "table_cells": "sciriff.tasks.formatters.tables:format_table_cells",
 }
-"""Formatter name (as in ``tasks/bindings.yaml``) -> ``module:function``."""
+"""Formatter name (as in a task's binding) -> ``module:function``."""
 
 
 def load_formatter(name: str) -> Formatter:

@@ -1,4 +1,7 @@
-"""Where the records of each task come from: ``bindings.yaml``, checked."""
+"""Where the records of each task come from and which formatter shapes them: all that is not wording.
+
+One file per task, ``bindings/<task>.yaml``; its fields are those of :class:`Binding`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from sciriff.readers import READERS
 from sciriff.readers.records import SplitSpec
 from sciriff.tasks.formatters import FORMATTERS
 
-BINDINGS_FILE = Path(__file__).with_name("bindings.yaml")
+BINDINGS = Path(__file__).with_name("bindings")
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -24,7 +27,12 @@ class _Strict(BaseModel):
 
 
 class SplitBinding(_Strict):
-    """One source split: the member path of its records and the reader's options for it."""
+    """One source split.
+
+    Attributes:
+        path: member path of its records: a file key of the source, ``key!member`` or ``key!inner.zip!member``.
+        options: the reader's options for it.
+    """
 
     path: str = Field(min_length=1)
     options: dict[str, Any] = Field(default_factory=dict)
@@ -73,28 +81,32 @@ class Binding(_Strict):
         return {name: SplitSpec(split.path, split.options) for name, split in found}
 
 
+def bound_tasks(folder: Path = BINDINGS) -> list[str]:
+    """Names of all tasks that have a binding, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
 @cache
-def load_bindings(path: Path = BINDINGS_FILE) -> dict[str, Binding]:
-    """Read the bindings of all tasks: task name -> binding.
+def load_binding(task: str, folder: Path = BINDINGS) -> Binding:
+    """The binding of a task.
 
     Raises:
-        TaskFileError: if the file is not YAML, or a key or value is wrong; names the file and the keys.
+        TaskFileError: if there is none, it is not YAML, or a key or value is wrong; names the file and the keys.
     """
+    path = folder / f"{task}.yaml"
+    if task not in bound_tasks(folder):
+        raise TaskFileError(
+            f"{task}: no file sciriff/tasks/bindings/{task}.yaml says where its records come from; add one"
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TaskFileError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise TaskFileError(f"{path}: expected a mapping of task names, found {type(content).__name__}")
-    return {str(task): _binding(path, str(task), entry) for task, entry in content.items()}
-
-
-def _binding(path: Path, task: str, entry: Any) -> Binding:
     try:
-        return Binding.model_validate(entry)
+        return Binding.model_validate(content)
     except ValidationError as error:
         problems = (
-            f"{'.'.join([task, *map(str, problem['loc'])])}: {problem['msg']} (found {problem['input']!r})"
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (found {problem['input']!r})"
             for problem in error.errors()
         )
         raise TaskFileError(f"{path}: " + "; ".join(problems)) from error

@@ -11,7 +11,7 @@ import pytest
 from sciriff.errors import TaskFileError, UsageError
 from sciriff.readers.records import Argument, Document, DygieDocument, Entity, Event
 from sciriff.sources.catalogue import load_catalogue
-from sciriff.tasks.bindings import load_bindings
+from sciriff.tasks.binding import bound_tasks, load_binding
 from sciriff.tasks.formatters import FORMATTERS, is_fitted, load_formatter
 from sciriff.tasks.formatters.budget import Budget
 
@@ -108,12 +108,12 @@ RECORDS: dict[str, Any] = {
 
 
 def test_the_twelve_tasks_are_bound() -> None:
-    assert set(load_bindings()) >= set(TASKS)
+    assert set(bound_tasks()) >= set(TASKS)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_record_gives_the_variables_of_the_published_templates(task: str) -> None:
-    binding = load_bindings()[task]
+    binding = load_binding(task)
     formatter = load_formatter(binding.formatter.name)
     budget = {"budget": Budget(1000, lambda text: len(text.split()), Random(0))} if is_fitted(formatter) else {}
     (variables,) = formatter(RECORDS[task], **binding.formatter.args, **budget)
@@ -123,9 +123,9 @@ def test_record_gives_the_variables_of_the_published_templates(task: str) -> Non
     assert "answer_choices" not in variables
 
 
-@pytest.mark.parametrize("task", sorted(load_bindings()))
+@pytest.mark.parametrize("task", bound_tasks())
 def test_binding_fits_catalogue_and_formatter(task: str) -> None:
-    binding = load_bindings()[task]
+    binding = load_binding(task)
     files = load_catalogue()[binding.source].files
     for spec in binding.split_specs().values():
         assert spec.path.split("!")[0] in files
@@ -137,7 +137,7 @@ def test_binding_fits_catalogue_and_formatter(task: str) -> None:
 
 
 def test_splits_come_in_the_standard_order() -> None:
-    assert list(load_bindings()["cdr_ner"].split_specs()) == ["train", "validation", "test"]
+    assert list(load_binding("cdr_ner").split_specs()) == ["train", "validation", "test"]
 
 
 @pytest.mark.parametrize("name", FORMATTERS)
@@ -156,23 +156,24 @@ GOOD = "{source: scierc, reader: dygie, splits: {train: {path: a}}, formatter: {
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"my_task: {GOOD}\nother: 3", "other: "),
-        (
-            f"my_task: {GOOD.replace('reader: dygie', 'reader: nose')}",
-            "my_task.reader: .*no reader of this name.*'nose'",
-        ),
-        (f"my_task: {GOOD.replace('source', 'sauce')}", "my_task.source: .*my_task.sauce: "),
-        (f"my_task: {GOOD.replace('train', 'training')}", "my_task.splits.training"),
-        (f"my_task: {GOOD.replace('path', 'pth')}", "my_task.splits.train.path: .*my_task.splits.train.pth: "),
-        (f"my_task: {GOOD.replace('identity', 'nose')}", "my_task.formatter.name: .*no formatter of this name"),
-        ("my_task: {splits: {}}", "my_task.splits: "),
-        ("- a", "expected a mapping"),
+        (GOOD.replace("reader: dygie", "reader: nose"), "reader: .*no reader of this name.*'nose'"),
+        (GOOD.replace("source", "sauce"), "source: .*sauce: "),
+        (GOOD.replace("train", "training"), "splits.training"),
+        (GOOD.replace("path", "pth"), "splits.train.path: .*splits.train.pth: "),
+        (GOOD.replace("identity", "nose"), "formatter.name: .*no formatter of this name"),
+        ("{splits: {}}", "splits: "),
+        ("- a", "valid dict"),
         ("a: [", "not valid YAML"),
     ],
 )
 def test_wrong_bindings_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
-    file = tmp_path / "bindings.yaml"
+    file = tmp_path / "my_task.yaml"
     file.write_text(text)
     with pytest.raises(TaskFileError, match=message) as caught:
-        load_bindings(file)
+        load_binding("my_task", tmp_path)
     assert str(file) in str(caught.value)
+
+
+def test_a_task_without_a_binding_is_told_where_to_put_one(tmp_path: Path) -> None:
+    with pytest.raises(TaskFileError, match="my_task: no file sciriff/tasks/bindings/my_task.yaml"):
+        load_binding("my_task", tmp_path)

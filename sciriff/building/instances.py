@@ -22,7 +22,7 @@ from sciriff.errors import Dropped, RecordError
 from sciriff.hashing import keyed_random
 from sciriff.readers import load_reader
 from sciriff.readers.records import Record, Row, SplitSpec
-from sciriff.tasks.formatters import load_formatter
+from sciriff.tasks.formatters import given_parameters, load_formatter
 from sciriff.tasks.formatters.budget import Budget
 from sciriff.tasks.rendering import CompiledTemplate, Fidelity, compile_template
 
@@ -50,6 +50,7 @@ class Recipe:
         template_ids: which of them to render; source split ``test`` always takes the lowest one only.
         formatter, formatter_args: name in the table of formatters, and its keyword arguments.
         fitted: whether the formatter fits text to the window and so runs once per window.
+        documents: namespace of document ids.
         reader: name in the table of readers.
         splits: source split -> where it lies.
         windows: context windows in tokens, ascending.
@@ -67,6 +68,7 @@ class Recipe:
     formatter: str
     formatter_args: Mapping[str, Any]
     fitted: bool
+    documents: str
     reader: str
     splits: Mapping[str, SplitSpec]
     windows: tuple[int, ...]
@@ -88,6 +90,7 @@ class Instance:
         spool: name of the spool file that holds its line.
         offset, length: where its line lies in the spool file, in bytes, line feed included.
         content: 16-byte digest of input and output.
+        document: id of the document behind it.
         facts: what validation looks at.
     """
 
@@ -99,6 +102,7 @@ class Instance:
     offset: int
     length: int
     content: bytes
+    document: str
     facts: InstanceFacts
 
 
@@ -183,6 +187,7 @@ class _Kitchen:
         self.recipe = recipe
         self.parse: Callable[[Row, SplitSpec], Record] = load_reader(recipe.reader).parse
         self._format = load_formatter(recipe.formatter)
+        self._wishes = given_parameters(self._format)
         self._counter = _counter(recipe.tokenizer)
         self._templates = {
             template_id: compile_template(
@@ -215,9 +220,14 @@ class _Kitchen:
 
     def _variables(self, row: Row, record: Record, split: str, window: int) -> Iterator[dict[str, Any]]:
         arguments = dict(self.recipe.formatter_args)
-        if self.recipe.fitted:
+        if self._wishes:
             random = keyed_random(self.recipe.seed, self.recipe.task, split, "fit", str(row.index))
-            arguments["budget"] = Budget(window - CHAT_MARKUP_TOKENS, self._counter.count, random)
+            given = {
+                "budget": Budget(window - CHAT_MARKUP_TOKENS, self._counter.count, random),
+                "random": random,
+                "fidelity": self.recipe.fidelity,
+            }
+            arguments |= {name: given[name] for name in self._wishes}
         for variables in self._format(record, **arguments):
             suffix = variables.get("_suffix")
             yield {**variables, "_id": row.index if suffix is None else f"{row.index}.{suffix}"}
@@ -249,12 +259,14 @@ class _Kitchen:
             batch.too_long.append((row.index, window))
             return
         instance_id = f"{self.recipe.task}:{split}:{variables['_id']}"
+        document = self._document(variables, rendered.input)
         line = orjson.dumps(
             {
                 "input": rendered.input,
                 "output": rendered.output,
                 "metadata": orjson.Fragment(self._metadata_json(split, template_id)),
                 "_instance_id": instance_id,
+                "_document_id": document,
                 "_template_id": template_id,
                 "_input_toks": input_tokens,
                 "_output_toks": output_tokens,
@@ -275,11 +287,19 @@ class _Kitchen:
                 content=hashlib.blake2b(
                     rendered.input.encode() + b"\0" + rendered.output.encode(), digest_size=16
                 ).digest(),
+                document=document,
                 facts=self._checks.facts(
                     rendered, instance_id=instance_id, template_id=template_id, tokens=input_tokens + output_tokens
                 ),
             )
         )
+
+    def _document(self, variables: Mapping[str, Any], text: str) -> str:
+        """``namespace:id`` where the record names its document, else a digest of the text."""
+        if (name := variables.get("_document_id")) not in (None, ""):
+            return f"{self.recipe.documents}:{name}"
+        text = variables.get("_document_text") or text
+        return f"text:{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
 
     def _metadata_json(self, split: str, template_id: int) -> bytes:
         if (split, template_id) not in self._metadata:

@@ -89,6 +89,7 @@ class TaskPlan:
             formatter=formatter.name,
             formatter_args=dict(formatter.args),
             fitted=is_fitted(load_formatter(formatter.name)),
+            documents=self.binding.documents or self.binding.source,
             reader=self.binding.reader,
             splits=self.splits(),
             windows=options.windows,

@@ -60,12 +60,16 @@ class Binding(_Strict):
         reader: name in the table of readers.
         splits: source split -> where it lies.
         formatter: what makes template variables of a record.
+        documents: namespace of the document ids that the formatter gives: ``pmid``, ``pmc``, ``doi``, ``arxiv``,
+            ``acl``, ``s2`` (Semantic Scholar), ``nct`` (clinical trial) where they are such ids, so that tasks can be
+            compared; else the source's id.
     """
 
     source: str
     reader: str
     splits: dict[SplitName, SplitBinding] = Field(min_length=1)
     formatter: FormatterBinding
+    documents: str | None = Field(None, pattern=r"^[a-z0-9_]+$")
 
     @field_validator("reader")
     @classmethod

@@ -97,8 +97,8 @@ def _consecutive_ids(templates: Any) -> Any:
 class TaskFile(_Strict):
     """One task: where its records come from, how they become variables, and how it is worded.
 
-    Where the records come from is read from `sciriff/tasks/bindings/` when that has a file of the task's name; `dataset`,
-    `subset`, `data_dir` and `formatter` then only document what the original used.
+    Where the records come from is read from `sciriff/tasks/bindings/` when that has a file of the task's name;
+    `dataset`, `subset`, `data_dir` and `formatter` then only document what the original used.
     """
 
     name: StrictStr

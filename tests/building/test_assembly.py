@@ -20,7 +20,7 @@ FACTS = InstanceFacts("id", 0, 10, 10, 10, True, 0, 0, 0, "")
 
 def instance(row: int, text: str, *, order: int = 0, window: int = ANY_WINDOW) -> Instance:
     content = hashlib.blake2b(text.encode(), digest_size=16).digest()
-    return Instance(row, order, window, 10, "spool", 0, 0, content, FACTS)
+    return Instance(row, order, window, 10, "spool", 0, 0, content, "", FACTS)
 
 
 def selection(texts: Sequence[str]) -> Selection:
@@ -140,7 +140,7 @@ def test_files_hold_the_spooled_lines_in_the_order_given(tmp_path: Path) -> None
         (tmp_path / name).write_bytes(b"".join(spooled))
         offset = 0
         for line in spooled:
-            found[line] = Instance(0, 0, ANY_WINDOW, 10, name, offset, len(line), b"", FACTS)
+            found[line] = Instance(0, 0, ANY_WINDOW, 10, name, offset, len(line), b"", "", FACTS)
             offset += len(line)
     placed = {
         "train": [found[b"third, a longer line\n"], found[b"second\n"]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -76,6 +77,7 @@ def recipe(**changes: Any) -> Recipe:
         formatter="as told",
         formatter_args={},
         fitted=False,
+        documents="toy",
         reader="json",
         splits={split: SplitSpec(split) for split in ("train", "validation", "test")},
         windows=WINDOWS,
@@ -124,6 +126,7 @@ def test_a_line_holds_what_the_output_format_asks_for(tmp_path: Path, counter: T
             "template_metadata": {"use_for_eval": False},
         },
         "_instance_id": "my_task:train:0",
+        "_document_id": "text:" + hashlib.blake2b("Read.\nGelöst.".encode(), digest_size=12).hexdigest(),
         "_template_id": 0,
         "_input_toks": counter.count("Read.\nGelöst."),
         "_output_toks": counter.count("é|x"),

@@ -4,11 +4,16 @@ A formatter is a plain generator function ``format_x(record, *, ...arguments) ->
 one dict per instance: zero, one or several per record. Keys that begin with ``_`` are not template variables:
 
 - ``_suffix`` (int or str) makes the instance's ``_id`` ``<row>.<suffix>``, for records that give several instances;
-- ``_document_id`` names the document behind the record (PubMed id, paper id), for reports on leakage between splits.
+- ``_document_id`` (str) names the document behind the record (PubMed id, paper id), for splitting by document and for
+  reports on leakage; the binding's ``documents`` says what kind of id it is. A record that has none gives
+  ``_document_text`` instead, the text whose digest will stand for the document; without either it is the whole input.
 
 Raising :class:`~sciriff.errors.Dropped` leaves the record out, counted under its reason; raising
 :class:`~sciriff.errors.RecordError` says that the record is malformed. A *fitted* formatter has a keyword parameter
-``budget`` (:class:`~sciriff.tasks.formatters.budget.Budget`) and is called once per context window.
+``budget`` (:class:`~sciriff.tasks.formatters.budget.Budget`) and is called once per context window. A formatter that
+has to choose at random takes ``random`` (:class:`random.Random`, seeded by the record); one whose fixes of the
+original's defects change instances takes ``fidelity`` (``corrected`` or ``original``) and does
+without them under ``original``.
 """
 
 from __future__ import annotations
@@ -47,6 +52,16 @@ def load_formatter(name: str) -> Formatter:
     module, function = FORMATTERS[name].split(":")
     formatter: Formatter = getattr(import_module(module), function)
     return formatter
+
+
+GIVEN = ("budget", "random", "fidelity")
+"""Keyword parameters that a formatter gets from the build rather than from its binding."""
+
+
+def given_parameters(formatter: Formatter) -> tuple[str, ...]:
+    """Which of :data:`GIVEN` a formatter takes."""
+    parameters = inspect.signature(formatter).parameters
+    return tuple(name for name in GIVEN if name in parameters)
 
 
 def is_fitted(formatter: Formatter) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -32,11 +33,11 @@ WRITERS = {
 source's only file."""
 
 
-def make_files() -> dict[str, tuple[str, bytes]]:
-    """All sample files: primary URL -> path under ``samples/`` and content."""
+def make_files(source_ids: Iterable[str] = WRITERS) -> dict[str, tuple[str, bytes]]:
+    """The sample files of sources: primary URL -> path under ``samples/`` and content."""
     found = {}
-    for source_id, writer in WRITERS.items():
-        module, function = writer.split(":")
+    for source_id in source_ids:
+        module, function = WRITERS[source_id].split(":")
         made = getattr(import_module(f"samples.tool.{module}"), function)()
         files = source(source_id).files
         contents: dict[str, bytes] = made if isinstance(made, dict) else {next(iter(files)): made}
@@ -59,23 +60,29 @@ def mirror_entries(files: dict[str, tuple[str, bytes]]) -> dict[str, dict[str, o
     }
 
 
-def write_samples(out: Path) -> None:
-    """Write all files and ``mirror.json`` under a folder."""
-    files = make_files()
+def write_samples(out: Path, source_ids: Iterable[str] = WRITERS) -> None:
+    """Write the files of sources and ``mirror.json`` under a folder; what ``mirror.json`` says of others stays."""
+    files = make_files(source_ids)
     for path, content in files.values():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         (out / path).write_bytes(content)
-    mirror = json.dumps(mirror_entries(files), indent=1, sort_keys=True) + "\n"
-    (out / "mirror.json").write_text(mirror, encoding="utf-8", newline="\n")
+    mirror = out / "mirror.json"
+    known = {file.url for source_id in WRITERS for file in source(source_id).files.values()}
+    entries = json.loads(mirror.read_bytes()) if mirror.exists() else {}
+    entries = {url: entry for url, entry in entries.items() if url in known} | mirror_entries(files)
+    mirror.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
 
 
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m samples.tool", description=__doc__)
+    parser.add_argument("sources", nargs="*", default=list(WRITERS), help="source ids (default: all)")
     parser.add_argument("--out", type=Path, default=SAMPLES, help="folder to write to (default: samples/)")
     parser.add_argument("--train", action="store_true", help="train tokenizer.json anew as well")
     options = parser.parse_args()
-    write_samples(options.out)
+    if unknown := set(options.sources) - set(WRITERS):
+        parser.error(f"no writer for {', '.join(sorted(unknown))}; known: {', '.join(WRITERS)}")
+    write_samples(options.out, options.sources)
     if options.train:
         text = train_tokenizer(training_texts(SAMPLES.parent))
         (options.out / "tokenizer.json").write_text(text, encoding="utf-8", newline="\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -21,12 +22,24 @@ WRITERS = {
     "biored": "biomedical:biored",
     "cdr": "biomedical:cdr",
     "chemprot": "biomedical:chemprot",
+    "chemsum": "full_papers:chemsum",
     "covid_deepset": "questions:covid_qa",
+    "multivers": "entailment:multivers",
+    "mup": "full_papers:mup",
+    "lay_summaries_elife": "summaries:lay_summaries_elife",
+    "lay_summaries_plos": "summaries:lay_summaries_plos",
+    "mslr2022": "summaries:mslr2022",
+    "multi_x_science": "summaries:multi_x_science",
     "pubmedqa": "questions:pubmedqa",
+    "qasa": "full_papers:qasa",
     "qasper": "papers:qasper",
     "schema_to_json": "tables:schema_to_json",
     "scicite": "questions:scicite",
+    "scifact": "entailment:scifact",
+    "scientific_papers": "summaries:scientific_papers",
     "scierc": "papers:scierc",
+    "scireviewgen": "summaries:scireviewgen",
+    "scitldr": "summaries:scitldr",
     "tulu_v2_sft_mixture": "instructions:tulu",
 }
 """Source id -> ``module:function`` in this package. The function returns file key -> content, or the content of the
@@ -41,8 +54,10 @@ def make_files(source_ids: Iterable[str] = WRITERS) -> dict[str, tuple[str, byte
         made = getattr(import_module(f"samples.tool.{module}"), function)()
         files = source(source_id).files
         contents: dict[str, bytes] = made if isinstance(made, dict) else {next(iter(files)): made}
+        names = Counter(file.name for file in files.values())
         for key, content in contents.items():
-            found[files[key].url] = (f"{source_id}/{files[key].name}", content)
+            name = files[key].name
+            found[files[key].url] = (f"{source_id}/{name if names[name] == 1 else f'{key}-{name}'}", content)
     return found
 
 

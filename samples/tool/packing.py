@@ -36,11 +36,11 @@ def pack_tar_gz(members: Mapping[str, bytes]) -> bytes:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return _gzip_stored(buffer.getvalue())
+    return pack_gz(buffer.getvalue())
 
 
-def _gzip_stored(content: bytes) -> bytes:
-    """RFC 1952 around stored blocks of RFC 1951."""
+def pack_gz(content: bytes) -> bytes:
+    """A gzip file of the content: RFC 1952 around stored blocks of RFC 1951."""
     blocks = [content[at : at + _BLOCK] for at in range(0, len(content), _BLOCK)] or [b""]
     body = b"".join(
         struct.pack("<BHH", number == len(blocks) - 1, len(block), len(block) ^ 0xFFFF) + block

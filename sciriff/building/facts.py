@@ -36,7 +36,7 @@ class CheckSpec(BaseModel):
             ``relations``: array of ``[entity, entity, label]``; entities are verbatim.
             ``events``: array of ``{trigger, arguments: [[text, role]]}``; roles are labels, the rest is verbatim.
             ``cells``: objects with ``type`` (a label) and ``value`` (verbatim).
-            ``evidence``: object with ``evidence``, an array of verbatim strings.
+            ``evidence``: object with ``evidence``, an array of verbatim strings; numbers in it point at sentences.
             ``answer``: the whole output is verbatim.
             ``plain``: nothing is.
         labels: the label names allowed.
@@ -204,6 +204,10 @@ def _event_texts(document: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def _strings(items: list[Any]) -> list[str]:
+    return [item for item in items if not isinstance(item, int)]
+
+
 _Finder = Callable[[Any], Any]
 _SHAPES: Mapping[str, tuple[_Finder, _Finder]] = {
     "plain": (_none, _none),
@@ -212,6 +216,6 @@ _SHAPES: Mapping[str, tuple[_Finder, _Finder]] = {
     "relations": (partial(_each, positions=(2,)), partial(_each, positions=(0, 1))),
     "events": (_event_roles, _event_texts),
     "cells": (lambda document: [document["type"]], lambda document: [document["value"]]),
-    "evidence": (_none, lambda document: document["evidence"] if document is not None else ()),
+    "evidence": (_none, lambda document: _strings(document["evidence"]) if document is not None else ()),
     "answer": (_none, lambda document: [document]),
 }

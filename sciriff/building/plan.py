@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from sciriff.hashing import digest
 from sciriff.readers import READERS
 from sciriff.readers.records import SplitSpec
 from sciriff.resources import resource_dir
+from sciriff.sources import catalogue
 from sciriff.sources.fetch import AcquiredSource
 from sciriff.store import SCHEMA_VERSION
 from sciriff.tasks.binding import Binding, load_binding
@@ -61,8 +63,18 @@ class TaskPlan:
         return {name: spec for name, spec in found.items() if spec is not None}
 
     def files(self) -> list[str]:
-        """Keys of the source's files that the task needs."""
-        return sorted({spec.path.split("!", 1)[0] for spec in self.splits().values()})
+        """Keys of the source's files that the task needs: those that its paths and its readers' options name."""
+        try:
+            known = list(catalogue.source(self.binding.source).files)
+        except SciriffError:
+            known = []  # acquiring the source says what is wrong with its entry
+        found: set[str] = set()
+        for spec in self.splits().values():
+            key = spec.path.split("!", 1)[0]
+            found.update([name for name in known if fnmatchcase(name, key)] or [key])
+            named = (value.split("!", 1)[0] for value in spec.options.values() if isinstance(value, str))
+            found.update(name for name in named if name in known)
+        return sorted(found)
 
     def recipe(self, source: AcquiredSource, tokenizer: TokenizerFile, options: BuildOptions) -> Recipe:
         """What workers need to build the task from an acquired source; its ``key`` is the task's build key.

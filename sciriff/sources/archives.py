@@ -81,6 +81,31 @@ class ArchiveView:
             seen.append(member.name)
         raise self._no_member(path, seen)
 
+    def open_seekable(self, path: str) -> BinaryIO:
+        """Open one file or member for random access: the file itself, as it is (not gunzipped), or a spooled copy.
+
+        Damage that shows while the stream is read is the caller's to name.
+
+        Raises:
+            MissingMemberError: if there is no such member.
+            SourceError: as :meth:`open`; also if a member is too large to be held as a whole.
+        """
+        key, _, inner = path.partition("!")
+        if not inner:
+            with named_damage(str(self._path(key)), self._advice(key)):
+                return self._path(key).open("rb")
+        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - the caller closes it
+        try:
+            with self.open(path) as stream:
+                while chunk := stream.read(_BUFFER):
+                    spool.write(chunk)
+                    self._check_loadable(path, spool.tell())
+        except BaseException:
+            spool.close()
+            raise
+        spool.seek(0)
+        return cast(BinaryIO, spool)
+
     def members(self, pattern: str) -> Iterator[tuple[str, bytes]]:
         """Yield (member path, content) of all members that match, in archive order, in one pass.
 
@@ -116,7 +141,10 @@ class ArchiveView:
             raise self._no_member(pattern, seen)
 
     def names(self, pattern: str) -> list[str]:
-        """Member paths that match a pattern (see :meth:`members`), sorted; empty if there are none."""
+        """Member paths that match a pattern (see :meth:`members`), sorted; empty if there are none.
+
+        Keys of files that could not be had are among them: opening those says why.
+        """
         *outer, last = pattern.split("!")
         if not outer:
             return sorted(self._matching_keys(last))
@@ -125,7 +153,7 @@ class ArchiveView:
             return sorted(f"{prefix}!{member.name}" for member in walker if fnmatchcase(member.name, last))
 
     def _matching_keys(self, pattern: str) -> list[str]:
-        return [key for key in self._files if fnmatchcase(key, pattern)]
+        return [key for key in (*self._files, *self._missing) if fnmatchcase(key, pattern)]
 
     def _path(self, key: str) -> Path:
         if key in self._files:
@@ -156,23 +184,8 @@ class ArchiveView:
         """Walk the archive that the parts name; the walk owns and closes its streams."""
         label = "!".join([self._path(parts[0]).name, *parts[1:]])
         advice = self._advice(parts[0])
-        with self._open_container(parts) as stream:
+        with self.open_seekable("!".join(parts)) as stream:
             yield from walk(stream, label, self._limits, advice)
-
-    def _open_container(self, parts: list[str]) -> BinaryIO:
-        """A seekable stream of an archive: the file itself, or a spooled copy of an inner archive."""
-        if len(parts) == 1:
-            path = self._path(parts[0])
-            with named_damage(str(path), self._advice(parts[0])):
-                return path.open("rb")
-        label = "!".join(parts)
-        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - the caller closes it
-        with self.open(label) as stream:
-            while chunk := stream.read(_BUFFER):
-                spool.write(chunk)
-                self._check_loadable(label, spool.tell())
-        spool.seek(0)
-        return cast(BinaryIO, spool)
 
     def _check_loadable(self, path: str, size: int) -> None:
         if size > self._limits.loaded_bytes:

@@ -40,6 +40,12 @@ class MemoryView:
     def open(self, path: str) -> BinaryIO:
         return io.BytesIO(self._files[path])
 
+    def open_seekable(self, path: str) -> BinaryIO:
+        return self.open(path)
+
+    def names(self, pattern: str) -> list[str]:
+        return sorted(path for path in self._files if fnmatchcase(path, pattern))
+
     def members(self, pattern: str) -> Iterator[tuple[str, bytes]]:
         return ((path, content) for path, content in self._files.items() if fnmatchcase(path, pattern))
 

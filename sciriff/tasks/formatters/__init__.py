@@ -28,14 +28,24 @@ from sciriff.errors import UsageError
 Formatter = Callable[..., Iterator[dict[str, Any]]]
 
 FORMATTERS = {
+    "chemsum": "sciriff.tasks.formatters.chemsum:format_chemsum",
     "covid_qa": "sciriff.tasks.formatters.covid_qa:format_covid_qa",
     "dygie": "sciriff.tasks.formatters.dygie:format_dygie",
+    "entailment": "sciriff.tasks.formatters.entailment:format_entailment",
     "entities": "sciriff.tasks.formatters.entities:format_entities",
     "events": "sciriff.tasks.formatters.events:format_events",
     "identity": "sciriff.tasks.formatters.identity:format_identity",
+    "lay_summary": "sciriff.tasks.formatters.lay_summary:format_lay_summary",
+    "mslr": "sciriff.tasks.formatters.mslr:format_mslr",
+    "multixscience": "sciriff.tasks.formatters.multixscience:format_multixscience",
+    "mup": "sciriff.tasks.formatters.mup:format_mup",
     "pubmedqa": "sciriff.tasks.formatters.pubmedqa:format_pubmedqa",
+    "qasa": "sciriff.tasks.formatters.qasa:format_qasa",
     "qasper": "sciriff.tasks.formatters.qasper:format_qasper",
     "scicite": "sciriff.tasks.formatters.scicite:format_scicite",
+    "scientific_paper": "sciriff.tasks.formatters.scientific_papers:format_scientific_paper",
+    "scireviewgen": "sciriff.tasks.formatters.scireviewgen:format_scireviewgen",
+    "scitldr": "sciriff.tasks.formatters.scitldr:format_scitldr",
     "table_cells": "sciriff.tasks.formatters.tables:format_table_cells",
 }
 """Formatter name (as in a task's binding) -> ``module:function``."""

@@ -1,0 +1,31 @@
+"""Reviewers' summaries of papers, with the number of their sentences (MuP)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sciriff.errors import Dropped
+from sciriff.tasks.sentences import split_sentences
+
+
+def format_mup(record: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield ``paper_id``, ``paper_name`` on one line, ``text``, ``summary`` and ``summary_sentences`` (int).
+
+    Args:
+        record: ``paper_id``, ``paper_name``, ``text`` (the beginning of the paper) and ``summary``. A paper has several
+            summaries, each a record.
+
+    Raises:
+        Dropped: if text or summary are blank.
+    """
+    if not record["summary"].strip():
+        raise Dropped("blank summary")
+    if not record["text"].strip():
+        raise Dropped("blank text")
+    yield {
+        **record,
+        "paper_name": " ".join(record["paper_name"].split()),
+        "summary_sentences": len(split_sentences(record["summary"])),
+        "_document_id": record["paper_id"],
+    }

@@ -35,7 +35,7 @@ from sciriff.readers import load_reader
 from sciriff.sources.catalogue import Licence, Source, SourceFile
 from sciriff.sources.fetch import AcquiredFile, AcquiredSource
 from sciriff.store import Store
-from sciriff.tasks.bindings import Binding
+from sciriff.tasks.binding import Binding
 from sciriff.tasks.formatters import load_formatter
 from sciriff.tasks.taskfile import TaskFile
 

@@ -16,10 +16,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sciriff.errors import TaskFileError
-from sciriff.tasks.rendering import Rendered
+from sciriff.tasks.rendering import Fidelity, Rendered
 
 Output = Literal["json", "jsonlines", "label", "text"]
-Shape = Literal["plain", "entities", "relations", "events", "cells", "evidence", "answer"]
+Shape = Literal[
+    "plain", "list", "entities", "relations", "triples", "groups", "findings", "events", "cells", "evidence", "answer"
+]
 
 _LONGEST_GAP = 100  # characters between two pieces of one mention
 
@@ -32,8 +34,12 @@ class CheckSpec(BaseModel):
         form: JSON Schema (draft 7, key ``schema``) of the document, or of each line. Leave the closed sets of label
             names to ``labels``, so that a wrong label and a wrong form are told apart.
         shape: where in the output labels and verbatim strings stand:
+            ``list``: array of labels.
             ``entities``: object type -> mentions; types are labels, mentions are verbatim.
             ``relations``: array of ``[entity, entity, label]``; entities are verbatim.
+            ``triples``: array of ``[entity, label, entity]``; entities are verbatim.
+            ``groups``: array of ``[entity, ..., entity, label]``; entities are verbatim.
+            ``findings``: array of ``[intervention, comparator, outcome, label, evidence]``; nothing is verbatim for sure.
             ``events``: array of ``{trigger, arguments: [[text, role]]}``; roles are labels, the rest is verbatim.
             ``cells``: objects with ``type`` (a label) and ``value`` (verbatim).
             ``evidence``: object with ``evidence``, an array of verbatim strings; numbers in it point at sentences.
@@ -42,6 +48,9 @@ class CheckSpec(BaseModel):
         labels: the label names allowed.
         discontinuous: verbatim strings may be in pieces, joined by one space: their words need only occur in order and
             near each other.
+
+    Under fidelity ``original``, the keys of ``meta.sciriff.original`` take the place of those beside it: what the
+    original's defects break cannot be promised.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -134,8 +143,12 @@ class Checks:
         )
 
 
-def compile_checks(suite: Mapping[str, Any]) -> Checks:
+def compile_checks(suite: Mapping[str, Any], fidelity: Fidelity = "corrected") -> Checks:
     """Compile the checks that an expectation suite describes under ``meta.sciriff``.
+
+    Args:
+        suite: the suite.
+        fidelity: what the outputs are built with, see :class:`CheckSpec`.
 
     Raises:
         TaskFileError: if the description is missing or wrong; names the suite and the key.
@@ -144,8 +157,10 @@ def compile_checks(suite: Mapping[str, Any]) -> Checks:
     meta = suite.get("meta") or {}
     if "sciriff" not in meta:
         raise TaskFileError(f"expectation suite {name}: meta.sciriff is missing; it says what the outputs look like")
+    promise = dict(meta["sciriff"])
+    original = promise.pop("original", {})
     try:
-        return Checks(CheckSpec.model_validate(meta["sciriff"]))
+        return Checks(CheckSpec.model_validate(promise | original if fidelity == "original" else promise))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(["meta.sciriff", *(str(part) for part in first["loc"])])
@@ -212,8 +227,12 @@ _Finder = Callable[[Any], Any]
 _SHAPES: Mapping[str, tuple[_Finder, _Finder]] = {
     "plain": (_none, _none),
     "label": (lambda document: [document], _none),
+    "list": (list, _none),
     "entities": (list, lambda document: [mention for mentions in document.values() for mention in mentions]),
     "relations": (partial(_each, positions=(2,)), partial(_each, positions=(0, 1))),
+    "triples": (partial(_each, positions=(1,)), partial(_each, positions=(0, 2))),
+    "groups": (partial(_each, positions=(-1,)), lambda document: [name for *names, _ in document for name in names]),
+    "findings": (partial(_each, positions=(3,)), _none),
     "events": (_event_roles, _event_texts),
     "cells": (lambda document: [document["type"]], lambda document: [document["value"]]),
     "evidence": (_none, lambda document: _strings(document["evidence"]) if document is not None else ()),

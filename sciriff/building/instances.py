@@ -196,7 +196,7 @@ class _Kitchen:
             for template_id in sorted({min(recipe.templates), *recipe.template_ids})
         }
         self._starts = {template_id: SharedStart() for template_id in self._templates}
-        self._checks: Checks = compile_checks(recipe.suite)
+        self._checks: Checks = compile_checks(recipe.suite, recipe.fidelity)
         self._metadata: dict[tuple[str, int], bytes] = {}
 
     def cook(self, row: Row, record: Record, split: str, windows: tuple[int, ...], spool: _Spool, batch: Batch) -> None:

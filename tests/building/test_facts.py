@@ -171,6 +171,32 @@ def test_a_shape_without_schema_is_still_safe() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "output", "unknown", "missing"),
+    [
+        ("list", ["a", "b", "c"], 1, 0),
+        ("triples", [["Aspirin", "a", "fever"], ["fever", "c", "aspirin"]], 1, 1),
+        ("groups", [["Aspirin", "fever", "b"], ["Aspirin", "ocular", "cough", "c"]], 1, 1),
+        ("findings", [["x", None, "y", "a", "z"], ["x", "w", "y", "up", "z"]], 1, 0),
+    ],
+)
+def test_where_the_labels_and_names_of_arrays_stand(shape: str, output: Any, unknown: int, missing: int) -> None:
+    checks = promised(output="json", shape=shape, labels=["a", "b"])
+    facts = look(checks, TEXT, dumped(output))
+    assert (facts.output_conforms, facts.unknown_labels, facts.mentions_missing) == (True, unknown, missing)
+    assert look(checks, TEXT, "[]").problem == ""
+
+
+def test_what_the_original_cannot_promise_is_not_asked_of_it() -> None:
+    promise = {"output": "json", "shape": "list", "labels": ["a"], "original": {"shape": "plain"}}
+    suite = {"name": "some_task", "meta": {"sciriff": promise}}
+    corrected, original = compile_checks(suite), compile_checks(suite, "original")
+    assert look(corrected, "x", '["b"]').unknown_labels == 1
+    assert look(original, "x", '["b"]').unknown_labels == 0
+    assert not look(original, "x", "b").output_conforms
+    assert promise["original"] == {"shape": "plain"}
+
+
+@pytest.mark.parametrize(
     ("promise", "message"),
     [
         ({"output": "yaml"}, "meta.sciriff.output"),

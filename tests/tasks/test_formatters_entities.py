@@ -70,6 +70,27 @@ def test_blank_text_is_dropped(passages: tuple[str, ...]) -> None:
         entities_of(Document("1", passages, ()))
 
 
+def test_types_beside_those_asked_for_can_be_left_out() -> None:
+    document = Document("1", ("Mars",), (Entity("Planet", ("Mars",)), Entity("OrganismTaxon", ("mouse",))))
+    (variables,) = format_entities(document, types=TYPES, other_types="leave_out")
+    assert variables["ner_dict"] == {"Gene": [], "Species": ["mouse"]}
+
+
+def test_only_the_original_keeps_blank_texts() -> None:
+    (variables,) = format_entities(Document("1", (" \n",), ()), types=TYPES, fidelity="original")
+    assert (variables["abstract"], variables["_document_id"]) == ("", "1")
+
+
+@pytest.mark.parametrize(
+    ("name", "bare"),
+    [("NCT99000001_inc", "NCT99000001"), ("NCT99000001_exc", "NCT99000001"), ("notes_inc", "notes_inc")],
+)
+def test_a_pattern_takes_the_document_out_of_the_id(name: str, bare: str) -> None:
+    document = Document(name, ("Adults.",), ())
+    (variables,) = format_entities(document, types=TYPES, id_pattern=r"(NCT\d+)_(?:inc|exc)")
+    assert variables["_document_id"] == bare
+
+
 @given(st.lists(st.tuples(st.sampled_from(sorted(TYPES)), st.lists(st.text(min_size=1), min_size=1, max_size=3))))
 def test_every_mention_is_answered_once_under_its_type(mentions: list[tuple[str, list[str]]]) -> None:
     document = Document("1", ("text",), tuple(Entity(type_, tuple(text)) for type_, text in mentions))

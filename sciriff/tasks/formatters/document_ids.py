@@ -23,3 +23,12 @@ def arxiv_id(name: str) -> str:
 def pmc_id(name: str) -> str:
     """A PubMed Central id without the letters ``PMC``."""
     return name.removeprefix("PMC")
+
+
+def bare_id(name: str, pattern: str) -> str:
+    """The part of a corpus's document id that names the document itself: group 1 of a pattern for the whole id.
+
+    An id that does not match is returned as it is.
+    """
+    found = re.fullmatch(pattern, name)
+    return found[1] if found else name

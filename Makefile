@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test slow lint bench lock clean help
+.PHONY: setup demo test slow lint bench fuzz lock clean help
 
 help:
 	@echo 'make setup   the environment, in .venv'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test    the test suite (make slow: the tests that need minutes)'
 	@echo 'make lint    style, types, import layers'
 	@echo 'make bench   measurements, with the ratio to the floor'
+	@echo 'make fuzz    coverage-guided fuzzing of all readers, for SECONDS (60)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
 	@echo 'make clean   remove the environment, caches and demo artifacts'
 
@@ -69,6 +70,10 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+SECONDS := 60
+fuzz: $(READY)
+	cd tests/readers && ../../$(BIN)/python fuzz_readers.py -max_total_time=$(SECONDS)
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

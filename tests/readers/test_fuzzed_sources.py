@@ -18,8 +18,8 @@ HOSTILE = (b"\0", b"\xff", b"\xed\xa0\x80", b"\r", b"\n", b"\t", b'"', b"{", b"]
 """What upsets parsers: NUL, no UTF-8, a lone surrogate, line ends, quotes, brackets, mark-up, numbers out of range."""
 
 WITH_SIDE_TABLES = {"chemprot:chemprot_ner"}
-"""Readers whose first stream holds annotations of many records: cut between two lines, it lacks those after the cut. Only
-the archive around it can tell (its checksums do, see ``tests/sources/test_archives.py``)."""
+"""Readers whose first stream holds annotations of many records: cut between two lines, it lacks those after the cut.
+Only the archive around it can tell (its checksums do, see ``tests/sources/test_archives.py``)."""
 
 
 @pytest.mark.parametrize("name", CASES)

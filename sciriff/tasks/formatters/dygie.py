@@ -7,35 +7,13 @@ from typing import Any
 
 from sciriff.errors import Dropped, RecordError
 from sciriff.readers.records import DygieDocument
-from sciriff.tasks.formatters.detokenise import detokenise, find_mention
-
-Span = tuple[int, int]
+from sciriff.tasks.formatters.mentions import Mentions, Span
 
 _UNKNOWN = "Unknown"
 """Type of a cluster whose first mention is no annotated entity; such a cluster gives no entity."""
 
 
-class _Mentions:
-    """The mention strings of one document, each as it stands in the text."""
-
-    def __init__(self, document: DygieDocument) -> None:
-        self._tokens = [token for sentence in document.sentences for token in sentence]
-        self._by_span: dict[Span, str] = {}
-        self.text = detokenise(self._tokens)
-
-    def __getitem__(self, span: Span) -> str:
-        if span not in self._by_span:
-            self._by_span[span] = self._find(*span)
-        return self._by_span[span]
-
-    def _find(self, start: int, end: int) -> str:
-        mention = find_mention(detokenise(self._tokens[start : end + 1]), self.text)
-        if mention is None:
-            raise Dropped("a mention is not found in the text")
-        return mention
-
-
-def _entities(document: DygieDocument, mentions: _Mentions, clustered: set[str]) -> list[tuple[str, str]]:
+def _entities(document: DygieDocument, mentions: Mentions, clustered: set[str]) -> list[tuple[str, str]]:
     """Distinct (name, type) pairs in document order: every cluster's first mention and all unclustered mentions."""
     type_of: dict[Span, str] = {(start, end): label for start, end, label in document.ner}
     named = {(cluster[0], type_of.get(cluster[0], _UNKNOWN)) for cluster in document.clusters if cluster}
@@ -66,7 +44,7 @@ def format_dygie(record: DygieDocument, *, types: Sequence[str]) -> Iterator[dic
         Dropped: if the document has no text, or if a mention cannot be found in it.
         RecordError: at an entity of a type not in ``types``.
     """
-    mentions = _Mentions(record)
+    mentions = Mentions(record)
     if not mentions.text.strip():
         raise Dropped("blank text")
     names: dict[str, str] = {}  # a cluster mention's string -> its cluster's first mention

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -72,8 +72,7 @@ class TaskPlan:
         for spec in self.splits().values():
             key = spec.path.split("!", 1)[0]
             found.update([name for name in known if fnmatchcase(name, key)] or [key])
-            named = (value.split("!", 1)[0] for value in spec.options.values() if isinstance(value, str))
-            found.update(name for name in named if name in known)
+            found.update(name for name in _first_parts(spec.options.values()) if name in known)
         return sorted(found)
 
     def recipe(self, source: AcquiredSource, tokenizer: TokenizerFile, options: BuildOptions) -> Recipe:
@@ -131,6 +130,14 @@ class TaskPlan:
         """Digest of the engine, the reader and the formatter with what they import from this package."""
         formatter = FORMATTERS[self.binding.formatter.name].split(":")[0]
         return code_digest((*_ENGINE, READERS[self.binding.reader], formatter))
+
+
+def _first_parts(options: Iterable[Any]) -> Iterator[str]:
+    """What the values of a reader's options would name as keys, were they member paths or lists of such."""
+    for value in options:
+        for path in value if isinstance(value, list) else (value,):
+            if isinstance(path, str):
+                yield path.split("!", 1)[0]
 
 
 def tasks_folder(templates_dir: Path | None) -> Path:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
-from sciriff.readers.records import Reader, Row, SplitSpec
+from sciriff.readers.records import PassedOver, Reader, Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
 _BUFFER_BYTES = 64 << 20
@@ -21,11 +22,19 @@ _UNKNOWN_BYTES = 1 << 10
 _TEXT = (bytes, str)
 
 
+class Tally(NamedTuple):
+    """How many records a reader passed over for one reason, and which was the first."""
+
+    records: int
+    first: str
+
+
 class SplitRows:
     """Rows of one source split.
 
     Attributes:
         size: number of rows.
+        passed_over: reason -> records that the reader left out on purpose, in the order in which it met the reasons.
         likeness: digest that tells whether two splits of a source hold the same rows in the same order: of the sizes of
             all rows and of the first rows themselves.
     """
@@ -39,9 +48,14 @@ class SplitRows:
         self._reader, self._view, self._spec = reader, view, spec
         self._buffer: list[Row] | None = []
         self.size = 0
+        self.passed_over: dict[str, Tally] = {}
         held = 0
         likeness = hashlib.blake2b(digest_size=16)
         for row in reader.rows(view, spec):
+            if isinstance(row, PassedOver):
+                tally = self.passed_over.get(row.reason, Tally(0, row.where))
+                self.passed_over[row.reason] = tally._replace(records=tally.records + 1)
+                continue
             size = raw_bytes(row)
             likeness.update(size.to_bytes(8, "big"))
             if self.size < _COMPARED_ROWS:
@@ -58,7 +72,7 @@ class SplitRows:
         """Yield the rows with these indices, in source order."""
         wanted = frozenset(indices)
         rows = self._reader.rows(self._view, self._spec) if self._buffer is None else iter(self._buffer)
-        return (row for row in rows if row.index in wanted)
+        return (row for row in rows if isinstance(row, Row) and row.index in wanted)
 
 
 def raw_bytes(row: Row) -> int:

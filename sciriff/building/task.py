@@ -17,7 +17,7 @@ from sciriff.building.outcome import TaskOutcome, outcome_of_manifests
 from sciriff.building.plan import TaskPlan
 from sciriff.building.pool import WorkerPool
 from sciriff.building.progress import Progress
-from sciriff.building.rows import SplitRows, batches
+from sciriff.building.rows import SplitRows, Tally, batches
 from sciriff.building.sampling import Selection, SplitSample
 from sciriff.building.tokens import TokenizerFile
 from sciriff.building.validate import ValidationResult, result_path, validate
@@ -130,6 +130,7 @@ class _Sampled:
     selections: Mapping[int, Mapping[str, Selection]]
     sizes: Mapping[str, int]
     malformed: Mapping[str, list[str]]
+    passed_over: Mapping[str, Mapping[str, Tally]]
     notes: tuple[str, ...]
 
 
@@ -157,6 +158,7 @@ def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop:
         },
         sizes={split: sample.size for split, sample in samples.items()},
         malformed={split: sample.malformed for split, sample in samples.items() if sample.malformed},
+        passed_over={split: rows.passed_over for split, rows in splits.items() if rows.passed_over},
         notes=tuple(notes),
     )
 
@@ -216,6 +218,10 @@ def _manifests(
     notes = [*sampled.notes, *assembly.notes]
     for split, messages in sampled.malformed.items():
         notes.append(f"malformed records in {split}: {len(messages)}, the first: {messages[0]}")
+    for split, tallies in sampled.passed_over.items():
+        notes += [
+            f"passed over in {split}: {reason}: {count}, the first: {at}" for reason, (count, at) in tallies.items()
+        ]
     for pair, count in assembly.shared.items():
         earlier, later = pair.split("/")
         notes.append(f"texts of {later} that also stand in {earlier}: {count}")
@@ -248,6 +254,10 @@ def _manifests(
         "source_rows": dict(sampled.sizes),
         "malformed": {split: messages[:_NAMED_RECORDS] for split, messages in sampled.malformed.items()},
         "malformed_records": malformed,
+        "passed_over": {
+            split: {reason: tally.records for reason, tally in tallies.items()}
+            for split, tallies in sampled.passed_over.items()
+        },
         "shared_texts": dict(assembly.shared),
         "notes": notes,
     }

@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sciriff.errors import RecordError
+from sciriff.readers.members import listed_ids
 from sciriff.readers.records import Argument, Document, Entity, Event, Row, SplitSpec
-from sciriff.readers.text import decode, fragments, numbered_lines, offset
+from sciriff.readers.text import decode, fragments, offset
 
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
@@ -37,7 +38,7 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
     The files are read in one pass, because members of a compressed tar cannot be had in any other order.
     """
     split.check_options("brat", "list")
-    listed = _listed(view, str(split.options["list"])) if "list" in split.options else None
+    listed = listed_ids(view, str(split.options["list"])) if "list" in split.options else None
     found = _pairs(view, split.path, None if listed is None else frozenset(listed))
     stems: dict[str, list[str]] = {}
     for name, stem in sorted(found):
@@ -62,12 +63,6 @@ def parse(row: Row, _split: SplitSpec) -> Document:
             raise RecordError(row.where, f"there is no file {name}{suffix}")
     text = decode(raw_text, f"{row.where}.txt")
     return _Annotations(text, decode(raw_annotations, f"{row.where}.ann"), f"{row.where}.ann").document(name)
-
-
-def _listed(view: ArchiveView, path: str) -> list[str]:
-    with view.open(path) as stream:
-        names = [line.decode("utf-8", "replace").strip() for _, line in numbered_lines(stream)]
-    return [name for name in names if name]
 
 
 _Key = tuple[str, str]

@@ -1,8 +1,9 @@
 """JSON lines: one object a line.
 
 Options:
-    ``unique_key``: name of a field; of the records that share its value only the first is kept, and rows are numbered
-    after dropping (SciCite's ``unique_id``). Without it no line is parsed before it is wanted.
+    ``unique_key``: name of a field; of the records that share its value only the first is kept, the others are told as
+    passed over, and rows are numbered without them (SciCite's ``unique_id``). Without it no line is parsed before it is
+    wanted.
 
 Tolerated: a byte order mark, CRLF, blank lines, no newline at the end, and what
 :func:`~sciriff.readers.json_text.load_json` accepts beyond the standard.
@@ -17,14 +18,14 @@ import orjson
 
 from sciriff.errors import RecordError
 from sciriff.readers.json_text import load_json_object
-from sciriff.readers.records import Row, SplitSpec
+from sciriff.readers.records import PassedOver, Row, SplitSpec
 from sciriff.readers.text import numbered_lines
 
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
 
 
-def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
+def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row | PassedOver]:
     """Yield the lines that are not blank, in file order; ``raw`` is the line."""
     split.check_options("json_lines", "unique_key")
     seen: set[bytes] = set()
@@ -33,6 +34,7 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
         if "unique_key" in split.options:
             key = _key(line, where, str(split.options["unique_key"]))
             if key is not None and key in seen:
+                yield PassedOver(f"repeated {split.options['unique_key']}", f"{where} ({key.decode()})")
                 continue
             if key is not None:
                 seen.add(key)

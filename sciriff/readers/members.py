@@ -1,10 +1,11 @@
-"""Opening the one member that a pattern names, for archives whose folders are not known beforehand."""
+"""What readers do with members of a source: open the one that a pattern names, read a list of document ids."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
 from sciriff.errors import SourceError
+from sciriff.readers.text import numbered_lines
 
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
@@ -26,3 +27,16 @@ def open_only(view: ArchiveView, pattern: str) -> tuple[str, BinaryIO]:
         raise SourceError(f"{pattern} should name one member, but matches {', '.join(names)}; check the binding")
     path = names[0] if names else pattern
     return path, view.open(path)
+
+
+def listed_ids(view: ArchiveView, path: str) -> list[str]:
+    """Read a file with one document id a line, such as the list of the documents of a split.
+
+    Blank lines, blanks around an id, CRLF and a byte order mark do not count. An id listed twice stands twice.
+
+    Raises:
+        SourceError: as opening the member.
+    """
+    with view.open(path) as stream:
+        ids = (line.decode("utf-8", "replace").strip() for _, line in numbered_lines(stream))
+        return [name for name in ids if name]

@@ -1,12 +1,16 @@
 """PubTator, see https://ftp.ncbi.nlm.nih.gov/pub/lu/PubTatorCentral/README.txt.
 
 A document is ``pmid|t|title``, ``pmid|a|abstract`` and tab-separated lines: mentions of 5 to 7 fields (pmid, start,
-end, text, type, concept id, parts of a composite) and relations (pmid, type, id, id, ...), which are passed over. It
-ends at a blank line or at the next title. LF or CRLF and blank lines at the start are tolerated.
+end, text, type, concept id, parts of a composite) and relations (pmid, type, id, id, ...), which are not read. It
+ends at a blank line or at the next title. Tolerated: a byte order mark, CRLF, blank lines at the start, no line feed at
+the end, control characters in a text. A mention is taken as its line writes it: offsets of some corpora count the last
+character in or are off by one.
 
 Options:
-    ``duplicates``: ``first`` (default: of the documents with one pmid, the first is kept) or ``keep``.
-    ``list``: member path of a file with one pmid a line; other documents are left out, the order stays the corpus's.
+    ``duplicates``: ``first`` (default: of the documents with one pmid, the first is kept, and the others are told as
+    passed over) or ``keep``.
+    ``list``: member path of a file with one pmid a line, which says what belongs to the split; the order stays the
+    corpus's. Listed documents that the corpus lacks are told as passed over.
     ``split_types``: true if a type field may be a comma list that stands for one mention of each type (MedMentions).
 """
 
@@ -17,8 +21,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from sciriff.errors import RecordError, TaskFileError
-from sciriff.readers.records import Document, Entity, Row, SplitSpec
-from sciriff.readers.text import BYTE_ORDER_MARK, decode, numbered_lines, whole_number
+from sciriff.readers.members import listed_ids
+from sciriff.readers.records import Document, Entity, PassedOver, Row, SplitSpec
+from sciriff.readers.text import BYTE_ORDER_MARK, decode, whole_number
 
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
@@ -33,13 +38,14 @@ _MENTION_FIELDS = (5, 6, 7)
 _RELATION_FIELDS = (4, 5)
 
 
-def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
+def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row | PassedOver]:
     """Yield the documents in file order; ``raw`` is ``(number of the first line, lines as they are)``."""
     split.check_options("pubtator", "duplicates", "list", "split_types")
     duplicates = split.options.get("duplicates", "first")
     if duplicates not in ("first", "keep"):
         raise TaskFileError(f"{split.path}: reader 'pubtator': duplicates is {duplicates!r}; expected first or keep")
-    wanted = _wanted(view, str(split.options["list"])) if "list" in split.options else None
+    listed = listed_ids(view, str(split.options["list"])) if "list" in split.options else []
+    wanted = frozenset(pmid.encode() for pmid in listed) if "list" in split.options else None
     seen: set[bytes] = set()
     index = 0
     with view.open(split.path) as stream:
@@ -47,11 +53,17 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
             title = _TITLE.match(block)
             pmid = title.group()[:-3].strip() if title else None
             if pmid is not None:  # a block without a title is passed on: ``parse`` will say what is wrong
-                if (duplicates == "first" and pmid in seen) or (wanted is not None and pmid not in wanted):
+                if wanted is not None and pmid not in wanted:
+                    continue
+                if duplicates == "first" and pmid in seen:
+                    yield PassedOver("repeated pmid", f"{split.path}:{number} ({pmid.decode('utf-8', 'replace')})")
                     continue
                 seen.add(pmid)
             yield Row(index, f"{split.path}:{number}", (number, block))
             index += 1
+    for name in dict.fromkeys(listed):
+        if name.encode() not in seen:
+            yield PassedOver("listed, but not in the corpus", f"{split.options['list']} ({name})")
 
 
 def parse(row: Row, split: SplitSpec) -> Document:
@@ -102,11 +114,6 @@ def _checked_entities(lines: Sequence[str], pmid: str, split_types: bool, path: 
         except ValueError as error:
             raise RecordError(f"{path}:{number}", str(error)) from None
     return entities
-
-
-def _wanted(view: ArchiveView, path: str) -> frozenset[bytes]:
-    with view.open(path) as stream:
-        return frozenset(line.strip() for _, line in numbered_lines(stream) if line.strip())
 
 
 def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:

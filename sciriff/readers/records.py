@@ -26,6 +26,18 @@ class Row(NamedTuple):
     raw: Any
 
 
+class PassedOver(NamedTuple):
+    """A record that a reader leaves out on purpose as it cuts a split. It takes no index; the manifest counts it.
+
+    Attributes:
+        reason: what it is counted under, e.g. ``repeated pmid``.
+        where: which it is and where it stands, for messages.
+    """
+
+    reason: str
+    where: str
+
+
 @dataclass(frozen=True, slots=True)
 class SplitSpec:
     """Where one source split lies.
@@ -121,5 +133,5 @@ Record = Document | DygieDocument | dict[str, Any]
 class Reader(NamedTuple):
     """The two steps of one file format: ``rows`` cuts a split into rows, ``parse`` makes a record of one row."""
 
-    rows: Callable[[ArchiveView, SplitSpec], Iterator[Row]]
+    rows: Callable[[ArchiveView, SplitSpec], Iterator[Row | PassedOver]]
     parse: Callable[[Row, SplitSpec], Record]

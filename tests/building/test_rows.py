@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sciriff.building import rows as rows_module
 from sciriff.building.rows import SplitRows, batches, raw_bytes
-from sciriff.readers.records import Reader, Row, SplitSpec
+from sciriff.readers.records import PassedOver, Reader, Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
 SPEC = SplitSpec(path="file")
@@ -69,6 +69,17 @@ def test_large_splits_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     assert source.drawn == 10
     assert next(first).index == 0
     assert source.drawn == 11
+
+
+@pytest.mark.parametrize("buffer", [0, 1000])
+def test_what_a_reader_passes_over_is_counted_and_no_row(monkeypatch: pytest.MonkeyPatch, buffer: int) -> None:
+    monkeypatch.setattr(rows_module, "_BUFFER_BYTES", buffer)
+    cut = [Row(0, "f:1", b"a"), PassedOver("repeated", "f:2"), PassedOver("unlisted", "f:3")]
+    cut += [Row(1, "f:4", b"b"), PassedOver("repeated", "f:5")]
+    split = SplitRows(Reader(lambda view, spec: iter(cut), lambda row, split: {}), VIEW, SPEC)
+    assert split.size == 2
+    assert split.passed_over == {"repeated": (2, "f:2"), "unlisted": (1, "f:3")}
+    assert [row.where for row in split.pick([0, 1])] == ["f:1", "f:4"]
 
 
 @pytest.mark.parametrize(

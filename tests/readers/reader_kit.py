@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sciriff.errors import RecordError
 from sciriff.readers import load_reader
-from sciriff.readers.records import Record, SplitSpec
+from sciriff.readers.records import PassedOver, Record, Row, SplitSpec
 
 # Not line ends for these formats, although str.splitlines() thinks so; blanks and marks that formats use themselves.
 TRICKY = "aB9 ,.|:;-#*{}[]\"'<>&\\/\u0085\u00a0\u2028é≥λ\u200b𝛼"
@@ -55,13 +55,20 @@ def outcomes(reader: str, files: Mapping[str, bytes], path: str = "f", **options
     reading = load_reader(reader)
     split = SplitSpec(path, options)
     found: list[Record | RecordError] = []
-    for place, row in enumerate(reading.rows(MemoryView(files), split)):  # type: ignore[arg-type]
+    cut = reading.rows(MemoryView(files), split)  # type: ignore[arg-type]
+    for place, row in enumerate(row for row in cut if isinstance(row, Row)):
         assert row.index == place
         try:
             found.append(reading.parse(row, split))
         except RecordError as error:
             found.append(error)
     return found
+
+
+def passed_over(reader: str, files: Mapping[str, bytes], path: str = "f", **options: Any) -> list[PassedOver]:
+    """What a reader leaves out of a split on purpose."""
+    cut = load_reader(reader).rows(MemoryView(files), SplitSpec(path, options))  # type: ignore[arg-type]
+    return [item for item in cut if isinstance(item, PassedOver)]
 
 
 def read(reader: str, files: Mapping[str, bytes], path: str = "f", **options: Any) -> list[Any]:

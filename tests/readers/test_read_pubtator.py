@@ -8,11 +8,11 @@ from unittest import mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reader_kit import names, only_error, outcomes, read, texts
+from reader_kit import names, only_error, outcomes, passed_over, read, texts
 
 from sciriff.errors import RecordError, TaskFileError
 from sciriff.readers import load_reader, pubtator
-from sciriff.readers.records import Document, Entity, SplitSpec
+from sciriff.readers.records import Document, Entity, PassedOver, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
 CORPUS = b"""
@@ -60,9 +60,36 @@ def test_the_first_of_duplicates_is_kept_and_rows_are_numbered_after() -> None:
     assert [d.passages[0] for d in read("pubtator", {"f": corpus}, duplicates="keep")] == ["a", "again", "c"]
 
 
-def test_a_pmid_list_selects_in_corpus_order() -> None:
-    corpus = b"1|t|a\n1|a|\n\n2|t|b\n2|a|\n\n3|t|c\n3|a|\n"
-    assert [d.id for d in read("pubtator", {"f": corpus, "ids": b"3\r\n1\r\n"}, list="ids")] == ["1", "3"]
+def test_repeated_documents_are_told() -> None:
+    corpus = b"\n1|t|a\n1|a|b\n\n2|t|c\n2|a|d\n\n1|t|again\n1|a|b\n\n1|t|again\n1|a|b\n"
+    assert passed_over("pubtator", {"f": corpus}) == [
+        PassedOver("repeated pmid", "f:8 (1)"),
+        PassedOver("repeated pmid", "f:11 (1)"),
+    ]
+    assert passed_over("pubtator", {"f": corpus}, duplicates="keep") == []
+
+
+THREE = b"1|t|a\n1|a|\n\n2|t|b\n2|a|\n\n3|t|c\n3|a|\n"
+
+
+@pytest.mark.parametrize("pmids", [b"3\r\n1\r\n", b"3\n\n 1 ", b"\xef\xbb\xbf3\n1\n1\n"])
+def test_a_pmid_list_selects_in_corpus_order(pmids: bytes) -> None:
+    files = {"f": THREE, "ids": pmids}
+    assert [document.id for document in read("pubtator", files, list="ids")] == ["1", "3"]
+    assert passed_over("pubtator", files, list="ids") == []
+
+
+def test_listed_documents_that_the_corpus_lacks_are_told() -> None:
+    files = {"f": THREE, "ids": b"7\n2\n9\n7\n"}
+    assert [document.id for document in read("pubtator", files, list="ids")] == ["2"]
+    assert passed_over("pubtator", files, list="ids") == [
+        PassedOver("listed, but not in the corpus", "ids (7)"),
+        PassedOver("listed, but not in the corpus", "ids (9)"),
+    ]
+
+
+def test_an_empty_pmid_list_selects_nothing() -> None:
+    assert read("pubtator", {"f": THREE, "ids": b"\n"}, list="ids") == []
 
 
 def test_a_comma_list_of_types_is_split_on_request() -> None:
@@ -75,6 +102,26 @@ def test_a_comma_list_of_types_is_split_on_request() -> None:
 def test_the_surface_text_is_kept_as_it_is_written() -> None:
     corpus = b'1|t|a\n1|a|\n1\t0\t9\tseizures " plus "  \tDisease\tD1\n'
     assert read("pubtator", {"f": corpus})[0].entities[0].text == ('seizures " plus "  ',)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("start", [b"", b"\n", b" \r\n\n"])
+def test_byte_order_mark_before_or_without_a_blank_line(mark: bytes, start: bytes) -> None:
+    assert read("pubtator", {"f": mark + start + CORPUS.lstrip()}) == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("odd", ["\x00", "\x07", "\x0b", "\x0c", "\x1c", "\x1b[0m", "\u0085", "\u2028", "\ufffe", "\r"])
+def test_control_characters_inside_a_text_stay(odd: str) -> None:
+    corpus = f"1|t|T{odd}x\n1|a|A{odd}{odd}y\n1\t0\t3\tT{odd}x\tGene\t5\n\n2|t|b\n2|a|c\n"
+    first, second = read("pubtator", {"f": corpus.encode()})
+    assert first == Document("1", (f"T{odd}x", f"A{odd}{odd}y"), (Entity("Gene", (f"T{odd}x",)),))
+    assert second.id == "2"
+
+
+@pytest.mark.parametrize("place", ["0\t6", "0\t7", "1\t8", "0\t0", "900\t907"])
+def test_a_mention_is_what_its_line_says_wherever_its_offsets_point(place: str) -> None:
+    corpus = f"1|t|Aspirin helps\n1|a|\n1\t{place}\tAspirin\tChemical\tD1\n"
+    assert read("pubtator", {"f": corpus.encode()})[0].entities == (Entity("Chemical", ("Aspirin",)),)
 
 
 def test_a_missing_blank_line_does_not_glue_documents() -> None:
@@ -130,6 +177,18 @@ def corpora(draw: st.DrawFn) -> tuple[bytes, list[Document]]:
 @given(corpora())
 def test_what_is_written_is_read_back(case: tuple[bytes, list[Document]]) -> None:
     assert read("pubtator", {"f": case[0]}) == case[1]
+
+
+@given(corpora(), st.data())
+def test_a_corpus_cut_anywhere_gives_its_first_documents_and_at_most_one_error(
+    case: tuple[bytes, list[Document]], data: st.DataObject
+) -> None:
+    content, whole = case
+    found = outcomes("pubtator", {"f": content[: data.draw(st.integers(0, len(content)))]})
+    assert not any(isinstance(record, RecordError) for record in found[:-1])
+    assert found[:-1] == whole[: max(len(found) - 1, 0)]
+    if found and isinstance(found[-1], RecordError):
+        assert found[-1].where.startswith("f:")
 
 
 @given(st.text("1|ta\t0x\n").map(str.encode) | st.binary(max_size=60))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sciriff.readers import load_reader
-from sciriff.readers.records import Document, DygieDocument, Record, SplitSpec
+from sciriff.readers.records import Document, DygieDocument, PassedOver, Record, Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ def read(file: str, reader: str, path: str, **options: Any) -> list[Record]:
     view = ArchiveView({"corpus": MIRROR / file})
     split = SplitSpec(path, options)
     reading = load_reader(reader)
-    rows = list(reading.rows(view, split))
+    rows = [row for row in reading.rows(view, split) if isinstance(row, Row)]
     assert [row.index for row in rows] == list(range(len(rows)))
     return [reading.parse(row, split) for row in rows]
 
@@ -112,12 +112,30 @@ def test_ncbi_disease_keeps_duplicates_on_request() -> None:
     assert (len(found), mentions(found)) == (593, 5145)
 
 
-def test_medmentions_by_pmid_list() -> None:
+def test_ncbi_disease_names_the_repeated_document() -> None:
+    view = ArchiveView({"corpus": MIRROR / "ncbi_disease/NCBItrainset_corpus.zip"})
+    cut = load_reader("pubtator").rows(view, SplitSpec("corpus!NCBItrainset_corpus.txt"))
+    (repeated,) = (item for item in cut if isinstance(item, PassedOver))
+    assert repeated == PassedOver("repeated pmid", "corpus!NCBItrainset_corpus.txt:4557 (8528200)")
+
+
+@pytest.mark.parametrize(
+    ("part", "listed", "found", "count"), [("trng", 2635, 2, 82), ("dev", 878, 0, 0), ("test", 879, 1, 33)]
+)
+def test_medmentions_by_pmid_list(part: str, listed: int, found: int, count: int) -> None:
     folder = MIRROR / "medmentions"
-    view = ArchiveView({"corpus": folder / "corpus_pubtator.txt.gz", "ids": folder / "corpus_pubtator_pmids_trng.txt"})
+    pmids = folder / f"corpus_pubtator_pmids_{part}.txt"
+    view = ArchiveView({"corpus": folder / "corpus_pubtator.txt.gz", "ids": pmids})
     reader = load_reader("pubtator")
     split = SplitSpec("corpus", {"list": "ids", "split_types": True})
-    assert len([reader.parse(row, split) for row in reader.rows(view, split)]) == 2
+    cut = list(reader.rows(view, split))
+    documents = [reader.parse(row, split) for row in cut if isinstance(row, Row)]
+    assert len(documents) == found
+    assert sum(len(document.entities) for document in documents) == count  # type: ignore[union-attr]
+    assert len(cut) == listed  # the stand-in lacks the others, and the reader says which
+    for document in documents:
+        text = " ".join(document.passages)  # type: ignore[union-attr]
+        assert all(entity.text[0] in text for entity in document.entities)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -133,10 +151,13 @@ def test_cdr(split: str, count: int, discontinuous: int, misfits: int) -> None:
     assert all(len(document.passages) == 2 for document in found)
 
 
-def test_nlm_gene_document() -> None:
-    found = documents("nlm_gene/NLM-Gene-Corpus.zip", "bioc", "corpus!Corpus/FINAL/12461077.BioC.XML")
-    assert [document.id for document in found] == ["12461077"]
-    assert found[0].entities[0].text == ("ICSBP",)
+def test_nlm_gene_by_pmid_list() -> None:
+    archive, pattern = "nlm_gene/NLM-Gene-Corpus.zip", "corpus!Corpus/FINAL/*.BioC.XML"
+    (document,) = documents(archive, "bioc", pattern, list="corpus!Corpus/Pmidlist.Train.txt")
+    assert (document.id, len(document.passages), len(document.entities)) == ("12461077", 2, 39)
+    assert Counter(entity.type for entity in document.entities) == {"Gene": 28, "GENERIF": 11}
+    assert all(entity.text[0] in " ".join(document.passages) for entity in document.entities)
+    assert documents(archive, "bioc", pattern, list="corpus!Corpus/Pmidlist.Test.txt") == []
 
 
 @pytest.mark.parametrize(("split", "docs", "count"), [("training", 35, 760), ("development", 71, 1994)])

@@ -9,6 +9,7 @@ import pytest
 from sample_files import SAMPLES, json_file
 
 from sciriff.readers import load_reader
+from sciriff.readers.records import Row
 from sciriff.sources.archives import ArchiveView
 from sciriff.sources.catalogue import source
 from sciriff.tasks.binding import bound_tasks, load_binding
@@ -22,7 +23,7 @@ def test_every_record_can_be_read(task: str) -> None:
     view = ArchiveView({key: SAMPLES / entries[file.url]["path"] for key, file in files.items() if file.url in entries})
     reader = load_reader(binding.reader)
     for split, spec in binding.split_specs().items():
-        records = [reader.parse(row, spec) for row in reader.rows(view, spec)]
+        records = [reader.parse(row, spec) for row in reader.rows(view, spec) if isinstance(row, Row)]
         assert len(records) >= 3, split
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from sciriff.errors import Dropped
 from sciriff.readers import load_reader
+from sciriff.readers.records import PassedOver
 from sciriff.sources.archives import ArchiveView
 from sciriff.sources.catalogue import load_catalogue
 from sciriff.sources.mirror import load_mirror
@@ -38,6 +39,8 @@ def instances(task: str, split: str) -> tuple[dict[str, Any], ...]:
     spec = binding.split_specs()[split]
     found: list[dict[str, Any]] = []
     for row in reader.rows(view, spec):
+        if isinstance(row, PassedOver):
+            continue
         budget = {"budget": Budget(3000, lambda text: len(text.split()), Random(0))} if is_fitted(formatter) else {}
         try:
             found.extend(formatter(reader.parse(row, spec), **binding.formatter.args, **budget))

@@ -7,6 +7,7 @@ the task's expectation suite, under ``meta.sciriff`` (see :class:`CheckSpec`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -20,7 +21,20 @@ from sciriff.tasks.rendering import Fidelity, Rendered
 
 Output = Literal["json", "jsonlines", "label", "text"]
 Shape = Literal[
-    "plain", "list", "entities", "relations", "triples", "groups", "findings", "events", "cells", "evidence", "answer"
+    "plain",
+    "list",
+    "mentions",
+    "entities",
+    "relations",
+    "triples",
+    "groups",
+    "findings",
+    "events",
+    "cells",
+    "evidence",
+    "verdict",
+    "spans",
+    "answer",
 ]
 
 _LONGEST_GAP = 100  # characters between two pieces of one mention
@@ -35,14 +49,17 @@ class CheckSpec(BaseModel):
             names to ``labels``, so that a wrong label and a wrong form are told apart.
         shape: where in the output labels and verbatim strings stand:
             ``list``: array of labels.
+            ``mentions``: array of verbatim strings.
             ``entities``: object type -> mentions; types are labels, mentions are verbatim.
             ``relations``: array of ``[entity, entity, label]``; entities are verbatim.
             ``triples``: array of ``[entity, label, entity]``; entities are verbatim.
             ``groups``: array of ``[entity, ..., entity, label]``; entities are verbatim.
-            ``findings``: array of ``[intervention, comparator, outcome, label, evidence]``; nothing is verbatim for sure.
+            ``findings``: array of ``[intervention, comparator, outcome, label, evidence]``; its texts are free.
             ``events``: array of ``{trigger, arguments: [[text, role]]}``; roles are labels, the rest is verbatim.
             ``cells``: objects with ``type`` (a label) and ``value`` (verbatim).
             ``evidence``: object with ``evidence``, an array of verbatim strings; numbers in it point at sentences.
+            ``verdict``: object with ``verdict`` (a label), and ``evidence`` as above.
+            ``spans``: object with ``answer`` and ``evidence``, arrays of verbatim strings.
             ``answer``: the whole output is verbatim.
             ``plain``: nothing is.
         labels: the label names allowed.
@@ -142,6 +159,19 @@ class Checks:
             problem=problem,
         )
 
+    def label_counts(self, output: str) -> Counter[str]:
+        """How often each label occurs in an output: mentions of a type, relations of a kind, the label that it is.
+
+        A type without mentions counts 0. An output of another form than promised has no labels.
+        """
+        try:
+            documents = self._parse(output)
+            if self._shape == "entities":
+                return Counter({kind: len(mentions) for document in documents for kind, mentions in document.items()})
+            return Counter(label for document in documents for label in self._labels_of(document))
+        except (orjson.JSONDecodeError, AttributeError, LookupError, TypeError, ValueError):
+            return Counter()
+
 
 def compile_checks(suite: Mapping[str, Any], fidelity: Fidelity = "corrected") -> Checks:
     """Compile the checks that an expectation suite describes under ``meta.sciriff``.
@@ -228,6 +258,7 @@ _SHAPES: Mapping[str, tuple[_Finder, _Finder]] = {
     "plain": (_none, _none),
     "label": (lambda document: [document], _none),
     "list": (list, _none),
+    "mentions": (_none, list),
     "entities": (list, lambda document: [mention for mentions in document.values() for mention in mentions]),
     "relations": (partial(_each, positions=(2,)), partial(_each, positions=(0, 1))),
     "triples": (partial(_each, positions=(1,)), partial(_each, positions=(0, 2))),
@@ -236,5 +267,7 @@ _SHAPES: Mapping[str, tuple[_Finder, _Finder]] = {
     "events": (_event_roles, _event_texts),
     "cells": (lambda document: [document["type"]], lambda document: [document["value"]]),
     "evidence": (_none, lambda document: _strings(document["evidence"]) if document is not None else ()),
+    "verdict": (lambda document: [document["verdict"]], lambda document: _strings(document["evidence"])),
+    "spans": (_none, lambda document: [*document["answer"], *document["evidence"]] if document is not None else ()),
     "answer": (_none, lambda document: [document]),
 }

@@ -8,16 +8,21 @@ from sciriff.errors import UsageError
 from sciriff.readers.records import Reader
 
 READERS = {
+    "bioasq": "sciriff.readers.bioasq",
     "bioc": "sciriff.readers.bioc",
     "brat": "sciriff.readers.brat",
-    "claims": "sciriff.readers.claims",
     "chemprot": "sciriff.readers.chemprot",
+    "claims": "sciriff.readers.claims",
     "csv": "sciriff.readers.csv_rows",
     "dygie": "sciriff.readers.dygie",
+    "ebm_nlp": "sciriff.readers.ebm_nlp",
+    "iob": "sciriff.readers.iob",
     "json_lines": "sciriff.readers.json_lines",
     "json_object": "sciriff.readers.json_object",
+    "json_records": "sciriff.readers.json_records",
     "json_table": "sciriff.readers.json_table",
     "lay_summaries": "sciriff.readers.lay_summaries",
+    "linnaeus": "sciriff.readers.linnaeus",
     "mslr": "sciriff.readers.mslr",
     "parquet": "sciriff.readers.parquet",
     "pubmedqa": "sciriff.readers.pubmedqa",

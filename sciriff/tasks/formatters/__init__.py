@@ -28,15 +28,28 @@ from sciriff.errors import UsageError
 Formatter = Callable[..., Iterator[dict[str, Any]]]
 
 FORMATTERS = {
+    "acl_arc": "sciriff.tasks.formatters.acl_arc:format_acl_arc",
+    "bioasq_factoid": "sciriff.tasks.formatters.bioasq:format_bioasq_factoid",
+    "bioasq_list": "sciriff.tasks.formatters.bioasq:format_bioasq_list",
+    "bioasq_summary": "sciriff.tasks.formatters.bioasq:format_bioasq_summary",
+    "bioasq_yesno": "sciriff.tasks.formatters.bioasq:format_bioasq_yesno",
+    "chemprot_relations": "sciriff.tasks.formatters.chemprot_relations:format_chemprot_relations",
     "chemsum": "sciriff.tasks.formatters.chemsum:format_chemsum",
     "covid_qa": "sciriff.tasks.formatters.covid_qa:format_covid_qa",
+    "data_reco_mc": "sciriff.tasks.formatters.dataset_choice:format_several_right",
+    "data_reco_sc": "sciriff.tasks.formatters.dataset_choice:format_one_right",
+    "drug_combinations": "sciriff.tasks.formatters.drug_combinations:format_drug_combinations",
     "dygie": "sciriff.tasks.formatters.dygie:format_dygie",
     "entailment": "sciriff.tasks.formatters.entailment:format_entailment",
     "entities": "sciriff.tasks.formatters.entities:format_entities",
     "events": "sciriff.tasks.formatters.events:format_events",
+    "genia": "sciriff.tasks.formatters.genia:format_genia",
+    "evidence_inference": "sciriff.tasks.formatters.evidence_inference:format_evidence_inference",
     "identity": "sciriff.tasks.formatters.identity:format_identity",
     "lay_summary": "sciriff.tasks.formatters.lay_summary:format_lay_summary",
+    "litcovid": "sciriff.tasks.formatters.litcovid:format_litcovid",
     "mslr": "sciriff.tasks.formatters.mslr:format_mslr",
+    "multicite": "sciriff.tasks.formatters.multicite:format_multicite",
     "multixscience": "sciriff.tasks.formatters.multixscience:format_multixscience",
     "mup": "sciriff.tasks.formatters.mup:format_mup",
     "pubmedqa": "sciriff.tasks.formatters.pubmedqa:format_pubmedqa",
@@ -46,6 +59,7 @@ FORMATTERS = {
     "scientific_paper": "sciriff.tasks.formatters.scientific_papers:format_scientific_paper",
     "scireviewgen": "sciriff.tasks.formatters.scireviewgen:format_scireviewgen",
     "scitldr": "sciriff.tasks.formatters.scitldr:format_scitldr",
+    "tagged_sentence": "sciriff.tasks.formatters.tagged_sentence:format_tagged_sentence",
     "table_cells": "sciriff.tasks.formatters.tables:format_table_cells",
 }
 """Formatter name (as in a task's binding) -> ``module:function``."""

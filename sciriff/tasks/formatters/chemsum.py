@@ -1,4 +1,4 @@
-"""Abstracts of chemistry papers written from their sections (ChemSum)."""
+"""Abstracts of chemistry papers, to be written from their sections (ChemSum)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 from sciriff.errors import Dropped, RecordError
 
-_SEPARATOR = "<!>"
+_BETWEEN_PARTS = "<!>"
 
 
 def format_chemsum(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield one instance.
+    """Yield one instance: the record's fields, with
 
-    - ``title`` (str);
+    - ``title`` (str), empty if there is none;
     - ``article_text`` (str): each section below its header, with a blank line between sections;
     - ``abstract`` (str), stripped.
 
     Args:
-        record: ``uuid``, ``title``, ``abstract``, and ``headers`` and ``sections``, each one string with ``<!>`` between
-            the parts.
+        record: ``uuid``, ``title``, ``abstract``, and ``headers`` and ``sections``, each one string with ``<!>``
+            between the parts.
 
     Raises:
         Dropped: if the abstract or all sections are blank.
@@ -29,19 +29,19 @@ def format_chemsum(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name in ("abstract", "headers", "sections"):
         if not isinstance(record.get(name), str):
             raise RecordError(where, f"field {name!r}: expected a string, found {type(record.get(name)).__name__}")
+    headers, sections = record["headers"].split(_BETWEEN_PARTS), record["sections"].split(_BETWEEN_PARTS)
+    if len(headers) != len(sections):
+        raise RecordError(where, f"expected as many headers as sections, found {len(headers)} and {len(sections)}")
     abstract = record["abstract"].strip()
     if not abstract:
         raise Dropped("blank abstract")
-    headers, sections = record["headers"].split(_SEPARATOR), record["sections"].split(_SEPARATOR)
-    if len(headers) != len(sections):
-        raise RecordError(where, f"{len(headers)} headers but {len(sections)} sections")
     if not any(section.strip() for section in sections):
         raise Dropped("blank text")
-    blocks = (f"{header}\n{section}\n" for header, section in zip(headers, sections, strict=True))
     yield {
+        **record,
         "title": record.get("title") or "",
-        "article_text": "\n".join(blocks),
+        "article_text": "\n".join(f"{header}\n{section}\n" for header, section in zip(headers, sections, strict=True)),
         "abstract": abstract,
-        "_document_id": str(record["uuid"]) if record.get("uuid") else None,
+        "_document_id": record.get("uuid"),
         "_document_text": record["sections"],
     }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sciriff.errors import Dropped
+from sciriff.errors import Dropped, RecordError
 from sciriff.tasks.sentences import split_sentences
+
+_COLUMNS = ("paper_id", "paper_name", "text", "summary")
 
 
 def format_mup(record: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -18,11 +20,16 @@ def format_mup(record: Mapping[str, str]) -> Iterator[dict[str, Any]]:
 
     Raises:
         Dropped: if text or summary are blank.
+        RecordError: if a column is missing.
     """
-    if not record["summary"].strip():
-        raise Dropped("blank summary")
+    if missing := [name for name in _COLUMNS if name not in record]:
+        raise RecordError(
+            f"paper {record.get('paper_id')}", f"no column {', '.join(missing)}; found {', '.join(record)}"
+        )
     if not record["text"].strip():
         raise Dropped("blank text")
+    if not record["summary"].strip():
+        raise Dropped("blank summary")
     yield {
         **record,
         "paper_name": " ".join(record["paper_name"].split()),

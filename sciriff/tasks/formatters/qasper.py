@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from sciriff.errors import Dropped, RecordError
 from sciriff.tasks.formatters.budget import Budget, piece_sizes
+from sciriff.tasks.rendering import Fidelity
 
 QuestionType = Literal["abstractive", "extractive"]
 
@@ -33,6 +34,22 @@ class _Paper:
             if evidence in block:
                 return index
         raise Dropped("evidence not found in the paper")
+
+    def with_spans(self, blocks: frozenset[int], spans: Iterable[str]) -> frozenset[int]:
+        """The blocks, and for each span that neither they nor the head hold, the first block of the body that does."""
+        found = set(blocks)
+        for span in spans:
+            if not any(_holds(text, span) for text in (*self.head, *(self.body[index] for index in found))):
+                holder = next((index for index, block in enumerate(self.body) if _holds(block, span)), None)
+                if holder is None:
+                    raise Dropped("answer not found in the paper")
+                found.add(holder)
+        return frozenset(found)
+
+
+def _holds(text: str, span: str) -> bool:
+    """Whether a text has a span, whatever the white space between its words."""
+    return span in text or " ".join(span.split()) in " ".join(text.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,12 @@ def _document(paper: _Paper, needed: frozenset[int], budget: Budget, instruction
 
 
 def format_qasper(
-    record: Mapping[str, Any], *, budget: Budget, question_type: QuestionType, instruction_tokens: int = 300
+    record: Mapping[str, Any],
+    *,
+    budget: Budget,
+    question_type: QuestionType,
+    instruction_tokens: int = 300,
+    fidelity: Fidelity = "corrected",
 ) -> Iterator[dict[str, Any]]:
     """Yield one instance per question that has a usable answer of the wanted kind.
 
@@ -114,7 +136,9 @@ def format_qasper(
     - ``evidence`` (list of str): the paragraphs or captions that support the answer;
     - ``unanswerable`` (bool): False, because only answered questions are kept.
 
-    The ``_suffix`` counts the paper's kept questions from 0; it does not depend on the window.
+    The ``_suffix`` counts the paper's kept questions from 0; it does not depend on the window. Not all spans stand in
+    the evidence; ``paper`` also has a section or caption with each of the others, except under ``original``, which does
+    not look for them.
 
     Args:
         record: a paper of the release: ``title``, ``abstract``, ``full_text`` (list of ``section_name``,
@@ -124,10 +148,11 @@ def format_qasper(
         question_type: which answers to take. Per question, the first annotator's answer of that kind counts.
         instruction_tokens: tokens set aside for the instruction, the question and the answer. Where those need more,
             the instance ends up too long for the window and is left out by the build, which counts it.
+        fidelity: ``corrected`` or ``original``.
 
     Raises:
         Dropped: at the end, if questions were left out: no answer of the kind, no textual evidence, evidence
-            with a formula placeholder, or evidence that is not found in the paper.
+            with a formula placeholder, or evidence or a span that is not found in the paper.
         RecordError: if a field is missing.
     """
     where = f"paper {record.get('_key')}"
@@ -142,9 +167,15 @@ def format_qasper(
                 dropped += drop.reasons
     except (KeyError, TypeError) as error:
         raise RecordError(where, f"missing or malformed field: {error!r}") from error
+    spans_shown = question_type == "extractive" and fidelity == "corrected"
     for number, chosen in enumerate(kept):
+        try:
+            needed = paper.with_spans(chosen.blocks, chosen.answer) if spans_shown else chosen.blocks
+        except Dropped as drop:
+            dropped += drop.reasons
+            continue
         yield {
-            "paper": _document(paper, chosen.blocks, budget, instruction_tokens),
+            "paper": _document(paper, needed, budget, instruction_tokens),
             "question": chosen.question,
             "answer": chosen.answer,
             "evidence": chosen.evidence,

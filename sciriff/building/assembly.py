@@ -7,19 +7,39 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sciriff.building.documents import document_of_rows
 from sciriff.building.instances import Instance
+from sciriff.building.overlaps import Entry, Overlap, Place, find_overlaps, named
 from sciriff.building.sampling import Selection
-from sciriff.building.splitting import SPLITS, Member, assign_splits
+from sciriff.building.splitting import SPLITS, Member, SplitBy, Unit, assign_splits
 from sciriff.hashing import keyed_rank
 
 Placed = dict[str, list[Instance]]
 """Final split -> its instances, in output order."""
+
+_NAMED_INSTANCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a final split shares with an earlier one at the largest window.
+
+    Attributes:
+        texts: its instances whose text also stands in the earlier split.
+        documents: its instances whose document also stands there.
+        first: ids of the first of either kind.
+    """
+
+    texts: int
+    documents: int
+    first: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +49,22 @@ class Assembly:
     Attributes:
         windows: window -> final split -> instances.
         notes: what a user should know: a split that repeats another one, a split too small to be made.
-        shared: pair of final splits -> instances of the second whose text also stands in the first (largest window).
+        shared: (earlier final split, later one) -> what the later one shares with it, if anything.
     """
 
     windows: Mapping[int, Placed]
     notes: tuple[str, ...]
-    shared: Mapping[str, int]
+    shared: Mapping[tuple[str, str], Shared]
 
 
 def assemble(
-    task: str, seed: int, selections: Mapping[int, Mapping[str, Selection]], *, standardise: bool = True
+    task: str,
+    seed: int,
+    selections: Mapping[int, Mapping[str, Selection]],
+    *,
+    standardise: bool = True,
+    split_by: SplitBy = "document",
+    keep_repeated: bool = False,
 ) -> Assembly:
     """Decide the final split of every kept instance.
 
@@ -50,9 +76,12 @@ def assemble(
         seed: the build's global seed.
         selections: window -> source split -> what the window keeps of it.
         standardise: whether missing splits are carved out of the others.
+        split_by: what carving keeps together. Documents are ranked by seed and id alone, so that tasks over the same
+            documents hold out the same ones; rows by seed, task and index.
+        keep_repeated: take a split that repeats another one for independent, as the original did.
     """
     notes: list[str] = []
-    repeated = _repeating_split(selections[max(selections)]) if standardise else None
+    repeated = _repeating_split(selections[max(selections)]) if standardise and not keep_repeated else None
     if repeated is not None:
         copy, original = repeated
         notes.append(left_out(copy, original))
@@ -60,19 +89,36 @@ def assemble(
             window: {split: kept for split, kept in splits.items() if split != copy}
             for window, splits in selections.items()
         }
-    rows = {
+    units = _units(selections, split_by)
+    rank = keyed_rank(seed, "documents", "carve") if split_by == "document" else keyed_rank(seed, task, "carve")
+    sizes: dict[int, dict[str, Mapping[Unit, int]]] = {
         window: {
-            split: list(dict.fromkeys(instance.row for instance in selection.instances))
+            split: Counter(units[split][instance.row] for instance in selection.instances)
             for split, selection in splits.items()
         }
         for window, splits in selections.items()
     }
-    assigned = assign_splits(rows, keyed_rank(seed, task, "carve"), standardise=standardise)
-    windows = {window: _place(splits, assigned[window]) for window, splits in selections.items()}
+    assigned = assign_splits(sizes, rank, standardise=standardise)
+    windows = {window: _place(splits, units, assigned[window]) for window, splits in selections.items()}
     for window, placed in windows.items():
         if empty := [split for split in SPLITS if not placed[split]]:
-            notes.append(f"too few instances fit {window} tokens: {', '.join(empty)} empty")
-    return Assembly(windows, tuple(notes), _shared_texts(windows[max(windows)]))
+            single = all(count == 1 for counts in sizes[window].values() for count in counts.values())
+            few = "instances" if single or split_by == "instance" else "documents"
+            notes.append(f"too few {few} fit {window} tokens: {', '.join(empty)} empty")
+    return Assembly(windows, tuple(notes), _shared(task, windows[max(windows)]))
+
+
+def _units(selections: Mapping[int, Mapping[str, Selection]], split_by: SplitBy) -> dict[str, Mapping[int, Unit]]:
+    """Source split -> row -> what carving keeps it together with; the same at every window."""
+    documents: dict[str, dict[int, set[str]]] = {}
+    for splits in selections.values():
+        for split, selection in splits.items():
+            rows = documents.setdefault(split, {})
+            for instance in selection.instances:
+                rows.setdefault(instance.row, set()).add(instance.document)
+    if split_by == "instance":
+        return {split: {row: row for row in rows} for split, rows in documents.items()}
+    return {split: dict(document_of_rows(rows)) for split, rows in documents.items()}
 
 
 def left_out(copy: str, original: str) -> str:
@@ -80,11 +126,13 @@ def left_out(copy: str, original: str) -> str:
     return f"source split {copy} left out: every text of it also stands in {original}"
 
 
-def _place(splits: Mapping[str, Selection], assigned: Mapping[Member, str]) -> Placed:
+def _place(
+    splits: Mapping[str, Selection], units: Mapping[str, Mapping[int, Unit]], assigned: Mapping[Member, str]
+) -> Placed:
     placed: Placed = {split: [] for split in SPLITS}
     for source in SPLITS:
         for instance in splits[source].instances if source in splits else ():
-            placed[assigned[Member(source, instance.row)]].append(instance)
+            placed[assigned[Member(source, units[source][instance.row])]].append(instance)
     return placed
 
 
@@ -103,13 +151,24 @@ def _repeating_split(selections: Mapping[str, Selection]) -> tuple[str, str] | N
     return None
 
 
-def _shared_texts(placed: Placed) -> dict[str, int]:
-    texts = {split: {instance.content for instance in instances} for split, instances in placed.items()}
-    pairs = (("train", "validation"), ("train", "test"), ("validation", "test"))
+def _shared(task: str, placed: Placed) -> dict[tuple[str, str], Shared]:
+    entries = (
+        Entry(Place(task, split), instance.facts.instance_id, instance.document, instance.text)
+        for split, instances in placed.items()
+        for instance in instances
+    )
+    found: dict[tuple[str, str], list[Overlap]] = {}
+    for overlap in find_overlaps(entries):
+        pair = (overlap.other.split, overlap.entry.place.split)
+        if SPLITS.index(pair[0]) < SPLITS.index(pair[1]):
+            found.setdefault(pair, []).append(overlap)
     return {
-        f"{first}/{second}": shared
-        for first, second in pairs
-        if (shared := sum(instance.content in texts[first] for instance in placed[second]))
+        pair: Shared(
+            texts=sum(overlap.same_text > 0 for overlap in found[pair]),
+            documents=sum(overlap.same_document > 0 for overlap in found[pair]),
+            first=tuple(named(found[pair], _NAMED_INSTANCES)),
+        )
+        for pair in sorted(found, key=lambda pair: (SPLITS.index(pair[0]), SPLITS.index(pair[1])))
     }
 
 

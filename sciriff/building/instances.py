@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import orjson
 
 from sciriff.building.facts import Checks, InstanceFacts, compile_checks
+from sciriff.building.texts import source_text, text_id
 from sciriff.building.tokens import SharedStart, TokenCounter
 from sciriff.errors import Dropped, RecordError
 from sciriff.hashing import keyed_random
@@ -91,6 +92,7 @@ class Instance:
         offset, length: where its line lies in the spool file, in bytes, line feed included.
         content: 16-byte digest of input and output.
         document: id of the document behind it.
+        text: id of the text behind it, see :mod:`sciriff.building.texts`.
         facts: what validation looks at.
     """
 
@@ -103,6 +105,7 @@ class Instance:
     length: int
     content: bytes
     document: str
+    text: str
     facts: InstanceFacts
 
 
@@ -195,6 +198,7 @@ class _Kitchen:
             )
             for template_id in sorted({min(recipe.templates), *recipe.template_ids})
         }
+        self._text_variables = self._templates[min(self._templates)].prompt_variables
         self._starts = {template_id: SharedStart() for template_id in self._templates}
         self._checks: Checks = compile_checks(recipe.suite, recipe.fidelity)
         self._metadata: dict[tuple[str, int], bytes] = {}
@@ -259,7 +263,8 @@ class _Kitchen:
             batch.too_long.append((row.index, window))
             return
         instance_id = f"{self.recipe.task}:{split}:{variables['_id']}"
-        document = self._document(variables, rendered.input)
+        text = text_id(source_text(variables, self._text_variables) or rendered.input)
+        document = self._document(variables, text)
         line = orjson.dumps(
             {
                 "input": rendered.input,
@@ -267,6 +272,7 @@ class _Kitchen:
                 "metadata": orjson.Fragment(self._metadata_json(split, template_id)),
                 "_instance_id": instance_id,
                 "_document_id": document,
+                "_text_id": text,
                 "_template_id": template_id,
                 "_input_toks": input_tokens,
                 "_output_toks": output_tokens,
@@ -288,6 +294,7 @@ class _Kitchen:
                     rendered.input.encode() + b"\0" + rendered.output.encode(), digest_size=16
                 ).digest(),
                 document=document,
+                text=text,
                 facts=self._checks.facts(
                     rendered, instance_id=instance_id, template_id=template_id, tokens=input_tokens + output_tokens
                 ),
@@ -295,11 +302,11 @@ class _Kitchen:
         )
 
     def _document(self, variables: Mapping[str, Any], text: str) -> str:
-        """``namespace:id`` where the record names its document, else a digest of the text."""
+        """``namespace:id`` where the record names its document, else ``text:`` and the id of its text."""
         if (name := variables.get("_document_id")) not in (None, ""):
             return f"{self.recipe.documents}:{name}"
-        text = variables.get("_document_text") or text
-        return f"text:{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"
+        named = variables.get("_document_text")
+        return f"text:{text_id(named) if named else text}"
 
     def _metadata_json(self, split: str, template_id: int) -> bytes:
         if (split, template_id) not in self._metadata:

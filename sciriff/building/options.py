@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sciriff.building.splitting import SplitBy
 from sciriff.errors import UsageError
 from sciriff.tasks.rendering import Fidelity
 
@@ -24,7 +25,9 @@ class BuildOptions:
         n_instances: most instances kept per source split and window, before splits are standardised; None for all.
         template_ids: templates to apply to each record; source split ``test`` always takes the lowest.
         seed: global seed of all keyed ranks.
-        fidelity: ``corrected`` or ``original``, see :mod:`sciriff.tasks.rendering`.
+        fidelity: whether what changes instances of the original SciRIFF is put right (``corrected``) or as it was
+            (``original``); ``docs/fidelity.md`` lists what that is.
+        split_by: what is kept together where validation and test are carved out: ``document`` or ``instance``.
     """
 
     windows: tuple[int, ...] = DEFAULT_WINDOWS
@@ -32,6 +35,7 @@ class BuildOptions:
     template_ids: tuple[int, ...] = (0,)
     seed: int = DEFAULT_SEED
     fidelity: Fidelity = "corrected"
+    split_by: SplitBy = "document"
 
     @classmethod
     def checked(
@@ -41,8 +45,9 @@ class BuildOptions:
         template_ids: Sequence[int] = (0,),
         seed: int = DEFAULT_SEED,
         fidelity: Fidelity = "corrected",
+        split_by: SplitBy | None = None,
     ) -> BuildOptions:
-        """Make options out of what a user gave.
+        """Make options out of what a user gave; ``split_by`` None follows fidelity: by instance as the original did.
 
         Raises:
             UsageError: if an option is out of range, with what is possible.
@@ -55,7 +60,9 @@ class BuildOptions:
             raise UsageError(f"template ids {list(template_ids)}: give one or more, counted from 0")
         if not -(2**63) <= seed < 2**63:
             raise UsageError(f"seed {seed}: give a whole number of at most 64 bits")
-        return cls(tuple(sorted(set(windows))), n_instances, tuple(sorted(set(template_ids))), seed, fidelity)
+        if split_by is None:
+            split_by = "instance" if fidelity == "original" else "document"
+        return cls(tuple(sorted(set(windows))), n_instances, tuple(sorted(set(template_ids))), seed, fidelity, split_by)
 
     def describe(self) -> dict[str, Any]:
         """As plain data, for keys and manifests."""
@@ -65,4 +72,5 @@ class BuildOptions:
             "template_ids": list(self.template_ids),
             "seed": self.seed,
             "fidelity": self.fidelity,
+            "split_by": self.split_by,
         }

@@ -79,7 +79,14 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
     prepare_validation()
     with shop.store.workspace() as workspace:
         sampled = _sample_splits(plan, recipe, source, shop, workspace)
-        assembly = assemble(recipe.task, recipe.seed, sampled.selections, standardise=plan.task_file.standardize_splits)
+        assembly = assemble(
+            recipe.task,
+            recipe.seed,
+            sampled.selections,
+            standardise=plan.task_file.standardize_splits,
+            split_by=shop.options.split_by,
+            keep_repeated=_keeps_repeated_splits(recipe),
+        )
         files = {
             window: write_splits(placed, workspace, workspace / str(window))
             for window, placed in assembly.windows.items()
@@ -163,6 +170,11 @@ def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop:
     )
 
 
+def _keeps_repeated_splits(recipe: Recipe) -> bool:
+    """Whether a source split that only repeats another one counts as a split of its own, as in the original."""
+    return recipe.fidelity == "original"
+
+
 def _open_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource) -> tuple[dict[str, SplitRows], list[str]]:
     """The source splits that hold rows of their own, and notes on the others."""
     view = source.view()
@@ -170,6 +182,7 @@ def _open_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource) -> tupl
     found: dict[str, SplitRows] = {}
     seen: dict[bytes, str] = {}
     notes: list[str] = []
+    leave_out_copies = plan.task_file.standardize_splits and not _keeps_repeated_splits(recipe)
     for split, spec in recipe.splits.items():
         if (key := spec.path.split("!", 1)[0]) in source.missing:
             notes.append(f"source split {split} missing: {source.source.files[key].url} is not available")
@@ -183,7 +196,7 @@ def _open_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource) -> tupl
             continue
         if not rows.size:
             notes.append(f"source split {split} holds no records")
-        elif plan.task_file.standardize_splits and (same := seen.setdefault(rows.likeness, split)) != split:
+        elif leave_out_copies and (same := seen.setdefault(rows.likeness, split)) != split:
             notes.append(left_out(split, same))
         else:
             found[split] = rows
@@ -222,13 +235,16 @@ def _manifests(
         notes += [
             f"passed over in {split}: {reason}: {count}, the first: {at}" for reason, (count, at) in tallies.items()
         ]
-    for pair, count in assembly.shared.items():
-        earlier, later = pair.split("/")
-        notes.append(f"texts of {later} that also stand in {earlier}: {count}")
+    for (earlier, later), shared in assembly.shared.items():
+        if shared.texts:
+            notes.append(f"instances of {later} whose text also stands in {earlier}: {shared.texts}")
+        if shared.documents > shared.texts:
+            notes.append(f"instances of {later} whose document also stands in {earlier}: {shared.documents}")
     common = {
         "schema": SCHEMA_VERSION,
         "kind": "task",
         "task": recipe.task,
+        "metadata": dict(recipe.metadata),
         "key": recipe.key,
         "inputs": {
             "source": source.source.id,
@@ -258,7 +274,10 @@ def _manifests(
             split: {reason: tally.records for reason, tally in tallies.items()}
             for split, tallies in sampled.passed_over.items()
         },
-        "shared_texts": dict(assembly.shared),
+        "shared": {
+            f"{earlier}/{later}": {"texts": shared.texts, "documents": shared.documents, "first": list(shared.first)}
+            for (earlier, later), shared in assembly.shared.items()
+        },
         "notes": notes,
     }
     return {

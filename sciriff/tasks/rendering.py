@@ -7,8 +7,9 @@ loader, no imports, no filter that draws random numbers, and every missing varia
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jinja2
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 SEPARATOR = "|||"
 ANSWER_CHOICES = "answer_choices"
 Fidelity = Literal["corrected", "original"]
-"""``corrected``: ``tojson`` writes plain UTF-8 JSON; ``original``: as Jinja: ASCII with HTML characters escaped."""
+"""Whether a build puts right what changes instances of the original SciRIFF, or does as the original did.
+
+Here: under ``corrected``, ``tojson`` writes plain UTF-8 JSON; under ``original`` as Jinja does, ASCII with HTML
+characters escaped. What formatters and splitting do stands in ``docs/fidelity.md``.
+"""
 
 # Stands for the separator inside compiled templates, so that a ``|||`` (or a lone ``|``) of a record is only text.
 _CUT = "6a1f0c8be2d94b7793d5c04e7fa2b916"
@@ -48,14 +53,23 @@ class CompiledTemplate:
     Attributes:
         where: task file and template id, for messages.
         variables: the record variables that the template (or its answer choices) names.
+        prompt_variables: those of them that it names before the separator, in the order of first use.
     """
 
-    __slots__ = ("_body", "_choices", "_fixed_choices", "variables", "where")
+    __slots__ = ("_body", "_choices", "_fixed_choices", "prompt_variables", "variables", "where")
 
-    def __init__(self, body: Template, choices: Template | None, variables: frozenset[str], where: str) -> None:
+    def __init__(
+        self,
+        body: Template,
+        choices: Template | None,
+        variables: frozenset[str],
+        prompt_variables: tuple[str, ...],
+        where: str,
+    ) -> None:
         self._body = body
         self._choices = choices
         self.variables = variables
+        self.prompt_variables = prompt_variables
         self.where = where
         self._fixed_choices: list[str] | None = None
 
@@ -139,18 +153,23 @@ def compile_template(
             f"{where}: found {separators} separators {SEPARATOR!r}, expected 1 between the input and the output"
         )
     environment = _environment(fidelity)
-    body, names = _compile(environment, source, where)
+    body, names, prompt_names = _compile(environment, source, where)
     choices: Template | None = None
     choice_names: frozenset[str] = frozenset()
     if answer_choices is not None:
-        choices, choice_names = _compile(environment, answer_choices, f"{where}, answer_choices")
-    compiled = CompiledTemplate(body, choices, (names | choice_names) - {ANSWER_CHOICES}, where)
+        choices, choice_names, _ = _compile(environment, answer_choices, f"{where}, answer_choices")
+    variables = (names | choice_names) - {ANSWER_CHOICES}
+    prompt_variables = tuple(name for name in prompt_names if name in variables)
+    compiled = CompiledTemplate(body, choices, variables, prompt_variables, where)
     if choices is not None and not choice_names:
         compiled._fixed_choices = compiled._answer_choices({})
     return compiled
 
 
-def _compile(environment: jinja2.Environment, source: str, where: str) -> tuple[Template, frozenset[str]]:
+def _compile(
+    environment: jinja2.Environment, source: str, where: str
+) -> tuple[Template, frozenset[str], tuple[str, ...]]:
+    """The template, its undeclared variables, and all names before the separator in the order of first use."""
     try:
         tree = environment.parse(source.replace(SEPARATOR, _CUT))
         if (reference := next(tree.find_all(_TEMPLATE_REFERENCES), None)) is not None:
@@ -159,9 +178,18 @@ def _compile(environment: jinja2.Environment, source: str, where: str) -> tuple[
                 f"a task file must hold the whole template"
             )
         names = meta.find_undeclared_variables(tree) - environment.globals.keys()
-        return environment.from_string(tree), frozenset(names)
+        before = takewhile(lambda node: not (isinstance(node, nodes.TemplateData) and _CUT in node.data), _nodes(tree))
+        prompt_names = tuple(dict.fromkeys(node.name for node in before if isinstance(node, nodes.Name)))
+        return environment.from_string(tree), frozenset(names), prompt_names
     except jinja2.TemplateSyntaxError as error:
         raise TaskFileError(f"{where}, line {error.lineno}: {error.message}") from error
+
+
+def _nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
+    """All nodes in the order of the source."""
+    yield tree
+    for child in tree.iter_child_nodes():
+        yield from _nodes(child)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from sciriff.building import instances as instances_module
 from sciriff.building.instances import ANY_WINDOW, CHAT_MARKUP_TOKENS, Batch, Instance, Recipe, make_instances
+from sciriff.building.texts import text_id
 from sciriff.building.tokenizer import bundled_tokenizer
 from sciriff.building.tokens import TokenCounter
 from sciriff.errors import Dropped, RecordError, TaskFileError
@@ -126,7 +126,8 @@ def test_a_line_holds_what_the_output_format_asks_for(tmp_path: Path, counter: T
             "template_metadata": {"use_for_eval": False},
         },
         "_instance_id": "my_task:train:0",
-        "_document_id": "text:" + hashlib.blake2b("Read.\nGelöst.".encode(), digest_size=12).hexdigest(),
+        "_document_id": f"text:{text_id('Gelöst.')}",
+        "_text_id": text_id("Gelöst."),
         "_template_id": 0,
         "_input_toks": counter.count("Read.\nGelöst."),
         "_output_toks": counter.count("é|x"),
@@ -134,6 +135,20 @@ def test_a_line_holds_what_the_output_format_asks_for(tmp_path: Path, counter: T
     assert instance.window == ANY_WINDOW
     assert instance.tokens == counter.count("Read.\nGelöst.") + counter.count("é|x")
     assert instance.facts.instance_id == "my_task:train:0"
+
+
+def test_document_and_text_do_not_depend_on_the_wording(tmp_path: Path) -> None:
+    records = [
+        {"text": "The text. ", "answer": "x", "_document_id": "12"},
+        {"text": "the  text", "answer": "y", "_document_text": "Its title"},
+        {"text": "the text", "answer": "z", "_document_id": "", "_document_text": ""},
+    ]
+    batch = make(recipe(template_ids=(0, 1)), "train", rows(*records), WINDOWS, tmp_path)
+    told = [(line["_document_id"], line["_text_id"]) for line in lines(batch, tmp_path)]
+    same = text_id("The text.")
+    documents = ("toy:12", f"text:{text_id('its title')}", f"text:{same}")
+    assert told == [(document, same) for document in documents for _ in (0, 1)]
+    assert [(instance.document, instance.text) for instance in batch.instances] == told
 
 
 def test_several_instances_of_a_row_are_numbered_by_their_suffix(tmp_path: Path) -> None:

@@ -52,6 +52,22 @@ def test_answer_choices_are_a_list_of_stripped_pieces() -> None:
     assert template.variables == {"x", "i"}
 
 
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("{{ b }} {{ a | tojson }} {{ b }} ||| {{ c }}", ("b", "a")),
+        (
+            "{% for x in rows %}{{ x }} {{ loop.index }} {{ y }}{% endfor %}{% set z = w %}{{ z }} ||| {{ c }}",
+            ("rows", "y", "w"),
+        ),
+        ("{% if a %}{{ b[0] }} ||| {{ c }}{% else %}{{ d }} ||| {{ e }}{% endif %}", ("a", "b")),
+        ("text ||| {{ c }}", ()),
+    ],
+)
+def test_variables_of_the_prompt_are_told_from_those_of_the_answer(source: str, names: tuple[str, ...]) -> None:
+    assert compiled(source).prompt_variables == names
+
+
 def test_answer_choices_may_come_from_the_record() -> None:
     template = compiled("{{ x }} ||| {{ answer_choices | tojson }}", "{{ a }} ||| {{ b }}")
     assert template.render({"x": 1, "a": "p|||q", "b": " r "}).output == '["p|||q", "r"]'

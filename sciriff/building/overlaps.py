@@ -1,0 +1,128 @@
+"""Which instances have their text, or their document, also in another split or in what another task is evaluated on.
+
+Pure functions over :class:`Entry` values, which built instances (:func:`entry_of_line`) and instances of a running
+build give alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+EVALUATION_SPLITS = ("validation", "test")
+
+
+class Place(NamedTuple):
+    """A final split of a task."""
+
+    task: str
+    split: str
+
+
+class Entry(NamedTuple):
+    """What is compared of one instance.
+
+    Attributes:
+        place: task and final split in which it lies.
+        instance_id: ``_instance_id``.
+        document: ``_document_id``.
+        text: ``_text_id``.
+    """
+
+    place: Place
+    instance_id: str
+    document: str
+    text: str
+
+
+class Overlap(NamedTuple):
+    """An instance with instances of another place that share its text or document.
+
+    Attributes:
+        entry: the instance.
+        other: the other place: another split of its task, or an evaluation split of another task.
+        same_text: instances there with the same text.
+        same_document: instances there of the same document.
+        other_id: the first of them by name, of the same text if there is one.
+    """
+
+    entry: Entry
+    other: Place
+    same_text: int
+    same_document: int
+    other_id: str
+
+
+class _Group(NamedTuple):
+    instances: int
+    first: str
+
+
+_NONE = _Group(0, "")
+
+
+def entry_of_line(place: Place, instance: Mapping[str, Any]) -> Entry:
+    """The entry of an output line."""
+    return Entry(place, instance["_instance_id"], instance["_document_id"], instance["_text_id"])
+
+
+def find_overlaps(entries: Iterable[Entry]) -> Iterator[Overlap]:
+    """Yield every overlap, sorted by the instance (task, split, id) and the other place.
+
+    An instance that several templates render is one instance. The order of the entries does not matter.
+    """
+    distinct = set(entries)
+    seen = Counter(key for entry in distinct for key in (entry.text, entry.document))
+    shared = sorted(entry for entry in distinct if seen[entry.text] > 1 or seen[entry.document] > 1)
+    texts = _grouped((entry.text, entry) for entry in shared)
+    documents = _grouped((entry.document, entry) for entry in shared)
+    for entry in shared:
+        by_text, by_document = texts[entry.text], documents[entry.document]
+        for other in sorted(by_text.keys() | by_document.keys()):
+            if _compared(entry.place, other):
+                same_text, same_document = by_text.get(other, _NONE), by_document.get(other, _NONE)
+                first = same_text.first or same_document.first
+                yield Overlap(entry, other, same_text.instances, same_document.instances, first)
+
+
+def count_overlaps(overlaps: Iterable[Overlap]) -> list[dict[str, Any]]:
+    """How many instances of each place have their text, and how many their document, in each other place, sorted."""
+    texts: Counter[tuple[Place, Place]] = Counter()
+    documents: Counter[tuple[Place, Place]] = Counter()
+    for overlap in overlaps:
+        pair = (overlap.entry.place, overlap.other)
+        texts[pair] += overlap.same_text > 0
+        documents[pair] += overlap.same_document > 0
+    return [
+        {
+            "task": place.task,
+            "split": place.split,
+            "other_task": other.task,
+            "other_split": other.split,
+            "same_text": texts[place, other],
+            "same_document": documents[place, other],
+        }
+        for place, other in sorted(texts)
+    ]
+
+
+def _compared(place: Place, other: Place) -> bool:
+    if place.task == other.task:
+        return place.split != other.split
+    return other.split in EVALUATION_SPLITS
+
+
+def _grouped(sorted_entries: Iterable[tuple[str, Entry]]) -> dict[str, dict[Place, _Group]]:
+    """Key -> place -> entries with that key."""
+    groups: dict[str, dict[Place, _Group]] = {}
+    for key, entry in sorted_entries:
+        places = groups.setdefault(key, {})
+        known = places.get(entry.place, _Group(0, entry.instance_id))
+        places[entry.place] = known._replace(instances=known.instances + 1)
+    return groups
+
+
+def named(overlaps: Sequence[Overlap], most: int) -> list[str]:
+    """Ids of the first instances of a list of overlaps, each once."""
+    return list(dict.fromkeys(overlap.entry.instance_id for overlap in overlaps))[:most]

@@ -70,17 +70,20 @@ def link_to(store: Store, relative: str) -> str:
 def can_pass(error: BaseException | None) -> bool:
     """Whether an error may go away by itself: the network, a server that is busy or down.
 
-    Looks through the causes, since the library wraps what went wrong in an error that says what to do. A wrong hash, a
-    missing file or a refused licence stays what it is however often one asks.
+    Of its errors about sources the library says so itself: a :class:`TransientError` may pass; a wrong hash, a missing
+    file or a refused licence stays what it is however often one asks. Of other errors the causes count, since the
+    library wraps what went wrong in an error that says what to do.
     """
     import httpx
 
-    from sciriff.sources.http import UnreachableError
+    from sciriff.errors import SourceError, TransientError
 
     while error is not None:
+        if isinstance(error, SourceError):
+            return isinstance(error, TransientError)
         if isinstance(error, httpx.HTTPStatusError):
             return error.response.status_code in _PASSING_STATUS
-        if isinstance(error, UnreachableError | httpx.TransportError | ConnectionError | TimeoutError):
+        if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
             return True
         error = error.__cause__
     return False

@@ -31,6 +31,14 @@ class SourceError(SciriffError):
     """A source file cannot be had or is not what it should be: unreachable, wrong hash, truncated, hostile archive."""
 
 
+class TransientError(SourceError):
+    """A source cannot be had now, but the same request may succeed later: no connection, a server down or busy.
+
+    The library has already tried several times. Whoever can wait longer (task retries of a flow) tries again after
+    this error; after any other :class:`SourceError` (wrong hash, missing file, refused licence) that is of no use.
+    """
+
+
 class BlockedError(SciriffError):
     """Work waits for the user, for example for a manual download."""
 

@@ -53,7 +53,14 @@ class Settings(BaseSettings):
     templates_dir: Path | None = Field(None, description="folder of task files to use in place of the bundled ones")
     workers: int = Field(default_factory=available_cores, ge=1, description="worker processes")
     hub_endpoint: str = Field(
-        default_factory=lambda: os.environ.get("HF_ENDPOINT", "https://huggingface.co"), description="Hugging Face Hub"
+        default_factory=lambda: os.environ.get("HF_ENDPOINT") or "https://huggingface.co",
+        description="Hugging Face Hub",
+    )
+    endpoints: str | None = Field(
+        None, description="where to ask in place of public hosts: ORIGIN=BASE, with commas between several"
+    )
+    clones: str | None = Field(
+        None, description="local Git clones with Git LFS files: a folder of them, or OWNER/NAME=FOLDER, with commas"
     )
 
 

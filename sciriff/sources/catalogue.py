@@ -14,9 +14,10 @@ from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sciriff.errors import SourceError, UsageError
+from sciriff.sources.addresses import DRIVE, HUB, drive_id, hub_file, is_on, lfs_file
 
 CORPORA = Path(__file__).with_name("corpora")
 
@@ -52,12 +53,15 @@ class SourceFile(_Entry):
         mirrors: further addresses of the same bytes, tried in order.
         sha256: 64 hex digits, where known.
         bytes: size, where known.
+        members: patterns of the members that an archive which is fetched by hand must hold, so that a wrong one is told
+            from the right one.
     """
 
     url: str
     mirrors: tuple[str, ...] = ()
     sha256: Sha256 | None = None
     bytes: int | None = Field(None, ge=0)
+    members: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -74,9 +78,10 @@ class Source(_Entry):
         homepage: where its authors describe it.
         licence: terms.
         citation: the paper to cite.
-        kind: how it is fetched. ``http``: plain download; ``hub``: a Hugging Face address, fetched from the endpoint of
-            the settings and its commit recorded; ``lfs``: an address that serves a Git LFS object's content;
-            ``manual``: the user must fetch it, for example after registration.
+        kind: how it is fetched. ``http``: plain download, also from Google Drive; ``hub``: a file of a Hugging Face
+            dataset, at a commit that is recorded; ``lfs``: a file of a GitHub repository that is kept in Git LFS, named
+            by the address of its pointer; ``manual``: the user must fetch it, for example after registration.
+        by_hand: for ``manual``: how to get the files, in a sentence or two without a period at the end.
         files: the files by key; member paths begin with the key.
     """
 
@@ -86,7 +91,33 @@ class Source(_Entry):
     licence: Licence
     citation: str
     kind: SourceKind
+    by_hand: str = ""
     files: Mapping[str, SourceFile] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _addresses_fit_the_kind(self) -> Source:
+        for key, file in self.files.items():
+            try:
+                check_address(file.url, self.kind)
+            except ValueError as error:
+                raise ValueError(f"files.{key}.url: {error}") from error
+        return self
+
+
+def check_address(url: str, kind: SourceKind) -> None:
+    """Make sure that a primary address is one that sources of its kind can have.
+
+    Raises:
+        ValueError: if it is not; says what was expected.
+    """
+    if kind == "hub":
+        hub_file(url)
+    elif kind == "lfs":
+        lfs_file(url)
+    elif kind == "http" and is_on(url, DRIVE):
+        drive_id(url)
+    elif kind == "http" and is_on(url, f"{HUB}/datasets"):
+        raise ValueError(f"{url} is an address of the Hub: its kind is hub, so that it is fetched at a fixed commit")
 
 
 def source_ids(folder: Path = CORPORA) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,18 +17,19 @@ from sciriff.resources import resource_dir
 from sciriff.settings import Settings
 from sciriff.sources.archives import ArchiveView
 from sciriff.sources.catalogue import Source, SourceFile
-from sciriff.sources.http import RetryPolicy, UnreachableError, download
+from sciriff.sources.clones import LackingCloneError
+from sciriff.sources.errand import Errand
+from sciriff.sources.failures import UnavailableError, UnreachableError
+from sciriff.sources.http import Downloaded
+from sciriff.sources.kinds import LOCAL_FETCHERS, fetch, may_be_local
 from sciriff.sources.lock import LockEntry, now, read_lock, require_same, write_lock
 from sciriff.sources.mirror import INDEX, Mirror, MirrorEntry, load_mirror, local_sha256
+from sciriff.sources.patience import RetryPolicy
 from sciriff.sources.progress import Progress
 
 Origin = Literal["primary", "mirror", "partial", "sample"]
 
-_HUB = "https://huggingface.co"
-
-
-class UnavailableError(SourceError):
-    """No allowed place has the file: not the mirror, not the cache, and the network is forbidden."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class _Search:
     update_lock: bool
     progress: Progress | None
     policy: RetryPolicy | None
+    revisions: dict[str, str]
+    """Primary address -> commit, of what is locked and of what was found so far."""
 
     def expected_sha256(self, file: SourceFile) -> str | None:
         """What a full file must be: what the user has locked, else what the catalogue pins."""
@@ -155,13 +159,18 @@ def acquire(
         found, missing = _from_samples(wanted)
         return _result(source, found, missing)
     mirror = load_mirror(settings.mirror) if settings.mirror else None
-    search = _Search(source, settings, mirror, read_lock(settings.lock), update_lock, progress, policy)
+    locked = read_lock(settings.lock)
+    revisions = {} if update_lock else {url: entry.revision for url, entry in locked.items() if entry.revision}
+    search = _Search(source, settings, mirror, locked, update_lock, progress, policy, revisions)
     found, reasons = {}, {}
     for key, file in wanted.items():
         try:
             found[key] = _acquire_file(search, key, file)
         except (UnavailableError, UnreachableError) as error:
             reasons[key] = error
+        else:
+            if revision := found[key].revision:
+                search.revisions[file.url] = revision
     if not found and mirror is None and settings.samples == "auto":
         found, missing = _from_samples(wanted)
         if found:
@@ -217,10 +226,10 @@ def _acquire_file(search: _Search, key: str, file: SourceFile) -> AcquiredFile:
             f"{search.source.title} must be fetched by hand: get {file.name} from {search.source.homepage} "
             f"({file.url}) and put it at {path}, or into a mirror (SCIRIFF_MIRROR)"
         )
-    if search.settings.offline:
+    if search.settings.offline and not may_be_local(search.source.kind, search.settings):
         raise _unavailable(search, file, path)
     with _exclusive(path):
-        return _from_cache(search, path, key, file) or _from_network(search, path, key, file)
+        return _from_cache(search, path, key, file) or _fetched(search, path, key, file)
 
 
 def _from_mirror(search: _Search, mirror: Mirror, entry: MirrorEntry, key: str, file: SourceFile) -> AcquiredFile:
@@ -271,25 +280,36 @@ def _from_cache(search: _Search, path: Path, key: str, file: SourceFile) -> Acqu
     return None
 
 
-def _from_network(search: _Search, path: Path, key: str, file: SourceFile) -> AcquiredFile:
-    urls = [_on_endpoint(url, search.settings.hub_endpoint) for url in (file.url, *file.mirrors)]
-    got = download(
-        urls,
+def _fetched(search: _Search, path: Path, key: str, file: SourceFile) -> AcquiredFile:
+    """Bring the file into the cache, from another place on this machine or from the network."""
+    errand = Errand(
         path,
-        sha256=search.expected_sha256(file),
-        size=search.expected_bytes(file),
-        progress=search.progress,
-        policy=search.policy,
+        search.expected_sha256(file),
+        search.expected_bytes(file),
+        search.settings,
+        search.revisions,
+        search.progress,
+        search.policy,
     )
+    got = _from_this_machine(search, errand, file)
+    if got is None and search.settings.offline:
+        raise _unavailable(search, file, path)
+    got = got or fetch(search.source.kind, errand, (file.url, *file.mirrors))
     note = _CacheNote(url=file.url, sha256=got.sha256, revision=got.revision)
     with _named_cache_errors(path):
         _note_path(path).write_bytes(orjson.dumps(note.model_dump()))
     return AcquiredFile(key, file.url, path, got.sha256, got.bytes, "primary", revision=got.revision)
 
 
-def _on_endpoint(url: str, endpoint: str) -> str:
-    """A Hub address on the endpoint of the settings, for labs that have a Hub mirror of their own."""
-    return endpoint.rstrip("/") + url.removeprefix(_HUB) if url.startswith(f"{_HUB}/") else url
+def _from_this_machine(search: _Search, errand: Errand, file: SourceFile) -> Downloaded | None:
+    look = LOCAL_FETCHERS.get(search.source.kind)
+    try:
+        return look(errand, file.url) if look is not None else None
+    except LackingCloneError as error:
+        if search.settings.offline:
+            raise
+        logger.warning("%s; it is fetched from the network", error)
+        return None
 
 
 def _unavailable(search: _Search, file: SourceFile, path: Path) -> UnavailableError:
@@ -306,11 +326,18 @@ def _record(search: _Search, acquired: list[AcquiredFile]) -> None:
     news = {
         file.url: LockEntry(sha256=file.sha256, bytes=file.bytes, revision=file.revision, fetched_at=now())
         for file in acquired
-        if not file.partial and (file.url not in search.locked or search.locked[file.url].sha256 != file.sha256)
+        if not file.partial and _is_news(search, file)
     }
     if news:
         with _exclusive(search.settings.cache / search.settings.lock.name):
             write_lock(search.settings.lock, {**read_lock(search.settings.lock), **news})
+
+
+def _is_news(search: _Search, file: AcquiredFile) -> bool:
+    """Whether the lock says otherwise; another commit with the same content counts if an update was asked for."""
+    locked = search.locked.get(file.url)
+    moved = search.update_lock and file.revision is not None
+    return locked is None or locked.sha256 != file.sha256 or (moved and locked.revision != file.revision)
 
 
 @contextmanager

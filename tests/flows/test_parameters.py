@@ -10,8 +10,8 @@ from prefect.utilities.callables import parameter_schema
 from flows.build import build_sciriff
 from flows.mixture import create_mixture
 from flows.runs import can_pass, escaped, name_of
-from sciriff.errors import SourceError
-from sciriff.sources.http import UnreachableError
+from sciriff.errors import SourceError, StoreError, TransientError
+from sciriff.sources.failures import RefusedError, UnreachableError
 
 BOTH = ["cdr_ner", "scierc_ner"]
 
@@ -84,11 +84,16 @@ def test_run_names_show_what_was_chosen_and_stay_short() -> None:
 
 
 def test_only_what_can_pass_is_tried_again() -> None:
-    lost = SourceError("gave up")
+    lost = StoreError("cannot be written")
     lost.__cause__ = ConnectionResetError("reset by peer")
     assert can_pass(lost)
     assert can_pass(UnreachableError("no route"))
+    assert can_pass(TransientError("given up after 5 failures in a row, the last: the server answered 503"))
     assert not can_pass(SourceError("expected sha256 a, found b"))
+    assert not can_pass(RefusedError("the server answered 404 Not Found", 404))
+    untrusted = SourceError("the server's certificate is not trusted")
+    untrusted.__cause__ = ConnectionError("certificate verify failed")
+    assert not can_pass(untrusted)
     assert not can_pass(PermissionError("cache"))
 
 

@@ -3,16 +3,31 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from source_support import LoopbackServer, RecordedSleep
+from source_support import LoopbackServer, RecordedSleep, status
 
-from sciriff.sources.http import RetryPolicy
+from sciriff.sources.patience import RetryPolicy
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
+    """A scripted server on the loopback interface."""
+    with loopback(monkeypatch) as state:
+        yield state
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
+    """A second such server: another origin, as that of a CDN or an object store."""
+    with loopback(monkeypatch) as state:
+        yield state
+
+
+@contextmanager
+def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -20,8 +35,18 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            state.requests.append((self.path, dict(self.headers.items())))
-            script = state.scripts[self.path]
+            self.answer_by_script(self.path)
+
+        def do_HEAD(self) -> None:
+            self.answer_by_script(f"HEAD {self.path}")
+
+        def do_POST(self) -> None:
+            state.posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.answer_by_script(f"POST {self.path}")
+
+        def answer_by_script(self, name: str) -> None:
+            state.requests.append((name, dict(self.headers.items())))
+            script = state.scripts.get(name, [status(404)])
             answer = script.pop(0) if len(script) > 1 else script[0]
             answer(self)
 

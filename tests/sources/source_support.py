@@ -17,11 +17,15 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class LoopbackServer:
-    """A real HTTP server whose paths answer from a script, one step a request; the last step repeats."""
+    """A real HTTP server whose paths answer from a script, one step a request; the last step repeats.
+
+    Scripts and requests are named by path, those of other methods than GET by ``METHOD path``.
+    """
 
     url: str
     scripts: dict[str, list[Answer]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    posted: list[bytes] = field(default_factory=list)
 
     def serve(self, path: str, *answers: Answer) -> str:
         self.scripts[path] = list(answers)
@@ -29,6 +33,8 @@ class LoopbackServer:
 
 
 def status(code: int, **headers: str) -> Answer:
+    """An answer without a body."""
+
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(code)
         for name, value in headers.items():
@@ -39,17 +45,18 @@ def status(code: int, **headers: str) -> Answer:
     return answer
 
 
-def body(content: bytes, *, content_type: str = "application/octet-stream", **headers: str) -> Answer:
+def body(content: bytes, *, content_type: str = "application/octet-stream", code: int = 200, **headers: str) -> Answer:
     """The whole content, whatever range is asked for."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
+        handler.send_response(code)
         handler.send_header("Content-Type", content_type)
         handler.send_header("Content-Length", str(len(content)))
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
-        handler.wfile.write(content)
+        if handler.command != "HEAD":
+            handler.wfile.write(content)
 
     return answer
 

@@ -25,10 +25,11 @@ from sciriff.errors import BlockedError, SourceError, UsageError
 from sciriff.settings import Settings
 from sciriff.sources import fetch
 from sciriff.sources.archives import MissingMemberError
-from sciriff.sources.fetch import UnavailableError, acquire
-from sciriff.sources.http import RetryPolicy, UnreachableError
+from sciriff.sources.failures import UnavailableError, UnreachableError
+from sciriff.sources.fetch import acquire
 from sciriff.sources.lock import read_lock
 from sciriff.sources.mirror import load_mirror
+from sciriff.sources.patience import RetryPolicy
 
 URL = "http://toy.example/toy.txt"
 TOY = b"a toy corpus\n"
@@ -267,17 +268,6 @@ def test_manual_sources_block_until_the_file_lies_there(tmp_path: Path) -> None:
     assert acquire(source, settings).files["text"].sha256 == sha256(TOY)
 
 
-def test_hub_addresses_go_to_the_endpoint_of_the_settings(
-    tmp_path: Path, server: LoopbackServer, policy: RetryPolicy
-) -> None:
-    server.serve("/datasets/a/b/resolve/main/x.parquet", body(b"PAR1", X_Repo_Commit="c0ffee"))
-    url = "https://huggingface.co/datasets/a/b/resolve/main/x.parquet"
-    settings = make_settings(tmp_path, hub_endpoint=server.url)
-    got = acquire(make_source({"shard": {"url": url}}, kind="hub"), settings, policy=policy)
-    assert (got.files["shard"].url, got.files["shard"].revision) == (url, "c0ffee")
-    assert list(read_lock(settings.lock)) == [url]
-
-
 def test_a_remote_mirror_is_copied_into_the_cache(tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe_file("/toy-mirror/deep/toy.zip", TOY)
@@ -328,8 +318,14 @@ def test_the_real_mirror_gives_all_sources_it_has(tmp_path: Path) -> None:
     if not (shared / "mirror" / "mirror.json").is_file():
         pytest.skip("no folder of real files")
     settings = make_settings(tmp_path, mirror=str(shared / "mirror"), offline=True)
-    got = {name: acquire(entry, settings) for name, entry in load_catalogue().items() if name != "tulu_v2_sft_mixture"}
-    assert [name for name, acquired in got.items() if acquired.missing] == ["qasper"]
+    mirrored = load_mirror(str(shared / "mirror")).entries
+    got = {
+        name: acquire(entry, settings, files=[key for key, file in entry.files.items() if file.url in mirrored])
+        for name, entry in load_catalogue().items()
+        if any(file.url in mirrored for file in entry.files.values())
+    }
+    assert {"anat_em", "chemprot", "qasper", "schema_to_json"} <= set(got)
+    assert [name for name, acquired in got.items() if acquired.missing] == []
     assert len(got["anat_em"].view().names("archive!AnatEM-1.0.2/standoff/train/*.txt")) == 606
     inner = "archive!ChemProt_Corpus/chemprot_training.zip!chemprot_training/chemprot_training_abstracts.tsv"
     with got["chemprot"].view().open(inner) as stream:

@@ -75,7 +75,9 @@ SECONDS := 60
 fuzz: $(READY)
 	cd tests/readers && ../../$(BIN)/python fuzz_readers.py -max_total_time=$(SECONDS)
 
-lock: $(READY)
+# Does not ask for the environment: that may be what the present lock cannot make.
+lock:
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 

@@ -17,6 +17,8 @@ from sciriff.settings import Settings, load_settings
 if TYPE_CHECKING:
     from sciriff.building.build import BuildReport
     from sciriff.building.combine import CombineOutcome
+    from sciriff.dataset.push import PushOutcome
+    from sciriff.dataset.summary import Summary
     from sciriff.mixture import MixtureOutcome
     from sciriff.results.evaluate import EvaluationReport
     from sciriff.sources.fetch import AcquiredSource
@@ -63,6 +65,7 @@ def build(
     template_ids: Sequence[int] = (0,),
     seed: int = DEFAULT_SEED,
     fidelity: Literal["corrected", "original"] = "corrected",
+    split_by: Literal["document", "instance"] | None = None,
     tokenizer: str | None = None,
     workers: int | None = None,
     store: str | None = None,
@@ -83,7 +86,10 @@ def build(
         templates_dir: folder of task files in place of the bundled ones.
         template_ids: templates to apply to each record.
         seed: global seed.
-        fidelity: ``corrected`` writes plain UTF-8 JSON answers, ``original`` those of the original SciRIFF.
+        fidelity: ``corrected`` puts right what is wrong in instances of the original SciRIFF, ``original`` leaves it as
+            it was; ``docs/fidelity.md`` lists what that is.
+        split_by: what is kept together where validation and test are carved out of other splits: all of a ``document``
+            or single instances (``instance``). Default: by document, under ``original`` by instance.
         tokenizer: Hub name, folder or ``tokenizer.json``.
         workers: worker processes.
         store: root of the artifacts, a path or fsspec URL.
@@ -102,7 +108,7 @@ def build(
     """
     from sciriff.building.build import build_tasks
 
-    options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity)
+    options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity, split_by)
     settings = _settings(settings, templates_dir=templates_dir, tokenizer=tokenizer, workers=workers, store=store)
     return build_tasks(
         tasks,
@@ -128,6 +134,86 @@ def combine(
 
     options = BuildOptions.checked(windows)
     return combine_built(Store(_settings(settings, store=store).store), options.windows)
+
+
+def stats(
+    tasks: Sequence[str] | None = None,
+    *,
+    windows: Sequence[int] | None = None,
+    store: str | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Describe built tasks: instances, documents, token quantiles, labels, licences.
+
+    Args:
+        tasks: task names; None for all that are built.
+        windows: context windows in tokens; None for all that are built.
+        store: root of the artifacts, where the tables are written too.
+        settings: default: from the environment.
+        progress: where progress goes; default: nowhere.
+
+    Raises:
+        UsageError: if nothing is built, or a task that was asked for is not.
+        StoreError: if the store cannot be read or written.
+    """
+    from sciriff.dataset.summary import summarise
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return summarise(
+        Store(settings.store),
+        windows=windows,
+        tasks=tasks,
+        templates_dir=settings.templates_dir,
+        progress=progress or Silent(),
+    )
+
+
+def push(
+    repository: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    include_restricted: bool = False,
+    include_samples: bool = False,
+    store: str | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> PushOutcome:
+    """Upload the combined dataset to a dataset repository of the Hub, without the tasks that may not be passed on.
+
+    Args:
+        repository: ``owner/name``; made if it does not exist.
+        private: whether a repository made by this call is private.
+        revision: branch to upload to; None for the main one.
+        include_restricted: upload tasks, too, whose licence does not allow it as far as it is stated.
+        include_samples: upload tasks, too, that were built from bundled samples.
+        store: root of the artifacts.
+        settings: default: from the environment.
+        progress: where progress goes; default: nowhere.
+
+    Raises:
+        UsageError: if nothing may be uploaded.
+        BlockedError: if the server wants a (different) token.
+        SciriffError: if the server refuses or cannot be reached, or the network is forbidden.
+    """
+    from sciriff.dataset.push import push as push_dataset
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    if settings.offline:
+        raise SciriffError("an upload needs the network, which SCIRIFF_OFFLINE forbids; unset it")
+    return push_dataset(
+        Store(settings.store),
+        repository,
+        endpoint=settings.hub_endpoint,
+        private=private,
+        revision=revision,
+        include_restricted=include_restricted,
+        include_samples=include_samples,
+        progress=progress or Silent(),
+    )
 
 
 def mix(

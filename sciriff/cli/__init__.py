@@ -15,6 +15,8 @@ VERBS = {
     "fetch": "Get the source files without building.",
     "build": "Build tasks from their sources, then combine them.",
     "combine": "Combine built tasks into one dataset per window.",
+    "stats": "Print what a dataset paper tells of its data.",
+    "push": "Upload the combined dataset to the Hugging Face Hub.",
     "mix": "Make a training mixture.",
     "evaluate": "Score models on the held-out tasks.",
     "leaderboard": "Print the scores of all models.",

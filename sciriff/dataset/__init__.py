@@ -1,0 +1,1 @@
+"""The combined dataset as something to publish: statistics, card, machine-readable description, upload."""

@@ -78,6 +78,33 @@ def test_synthesis_events_name_annotated_things() -> None:
     assert any("[?]" in content.decode() for content in members.values())
 
 
+def test_bioasq_snippets_lie_in_their_abstracts_and_answers_have_old_shapes() -> None:
+    training = json.loads(zip_members("bioasq/BioASQ-training11b.zip")["BioASQ-training11b/training11b.json"])
+    golden = zip_members("bioasq/Task11BGoldenEnriched.zip")
+    assert sorted(golden) == [f"Task11BGoldenEnriched/11B{batch}_golden.json" for batch in (1, 2, 3, 4)] != list(golden)
+    batches = [json.loads(content)["questions"] for content in golden.values()]
+    questions = [question for batch in (training["questions"], *batches) for question in batch]
+    assert len({question["id"] for question in questions}) == len(questions)
+    assert {question["type"] for question in training["questions"]} == {"factoid", "list", "summary", "yesno"}
+    shapes = set()
+    for question in questions:
+        for snippet in question.get("snippets", []):
+            length = snippet["offsetInEndSection"] - snippet["offsetInBeginSection"]
+            assert len(snippet["text"]) == length > 0
+        exact, ideal = question.get("exact_answer"), question["ideal_answer"]
+        shapes |= {"no snippets"} if "snippets" not in question else set()
+        shapes |= {"broken line"} if any("\n" in text["text"] for text in question.get("snippets", [])) else set()
+        shapes |= {"bare ideal"} if isinstance(ideal, str) else set()
+        shapes |= {f"bare {question['type']}"} if isinstance(exact, str) else set()
+        shapes |= {f"flat {question['type']}"} if isinstance(exact, list) and isinstance(exact[0], str) else set()
+        shapes |= {"comma"} if question["type"] == "list" and any(", " in names[0] for names in exact) else set()
+    assert shapes == {
+        "bare factoid", "bare ideal", "bare yesno", "broken line", "comma", "flat factoid", "flat list", "no snippets",
+    }  # fmt: skip
+    spelled = {question["exact_answer"] for question in questions if question["type"] == "yesno"}
+    assert spelled == {"yes", "no", "Yes.", "Yes", "No"}
+
+
 def test_biored_offsets_and_line_ends() -> None:
     members = zip_members("biored/BIORED.zip")
     types: set[str] = set()

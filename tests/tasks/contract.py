@@ -54,10 +54,22 @@ CONTRACT: dict[str, Variables] = {
         "role_types_list": list[str],
     },
     "bc7_litcovid_topic_classification": {"text": str, "labels": list[str]},
-    "bioasq_factoid_qa": {"snippets": str, "question": str, "correct_ans": str},
+    "bioasq_factoid_qa": {
+        "snippets": str,
+        "question": str,
+        "student_ans": str,
+        "student_eval": str,
+        "correct_ans": str,
+    },
     "bioasq_general_qa": {"snippets": str, "question": str, "answer": str},
     "bioasq_list_qa": {"snippets": str, "question": str, "correct_ans": str},
-    "bioasq_yesno_qa": {"snippets": str, "question": str, "binary_ans": str},
+    "bioasq_yesno_qa": {
+        "snippets": str,
+        "question": str,
+        "student_binary_ans": str,
+        "student_binary_eval": str,
+        "binary_ans": str,
+    },
     "chemprot_re": {"org_text": str, "re_answer": list[str]},
     "chemsum_single_document_summarization": {"title": str, "article_text": str, "abstract": str},
     "chemtables_te": _TABLE,
@@ -94,9 +106,3 @@ CONTRACT: dict[str, Variables] = {
     "scitldr_aic": {"source": list[str], "target": list[str]},
 }
 """Task -> variable -> type."""
-
-NEVER_PROVIDED = {
-    "bioasq_factoid_qa": ("student_ans", "student_eval"),
-    "bioasq_yesno_qa": ("student_binary_ans", "student_binary_eval"),
-}
-"""Variables of one template each that no record of the original has either: selecting that template fails there too."""

@@ -9,13 +9,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from contract import CONTRACT, NEVER_PROVIDED
+from contract import CONTRACT
 from lab_templates import body, write_task_files
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sciriff import api
 from sciriff.errors import Dropped
 from sciriff.readers import load_reader
+from sciriff.readers.records import PassedOver
 from sciriff.resources import resource_dir
 from sciriff.settings import Settings
 from sciriff.sources.archives import ArchiveView
@@ -46,6 +47,8 @@ def sample_variables(task: str, fidelity: Fidelity) -> Iterator[dict[str, Any]]:
     arguments = binding.formatter.args | {name: given[name] for name in given_parameters(formatter)}
     for spec in binding.split_specs().values():
         for row in reader.rows(view, spec):
+            if isinstance(row, PassedOver):
+                continue
             try:
                 yield from formatter(reader.parse(row, spec), **arguments)
             except Dropped:
@@ -78,7 +81,6 @@ def test_formatters_provide_the_variables_and_types_of_the_catalogue(task: str, 
     for variables in sample_variables(task, fidelity):
         count += 1
         assert misfits(variables, CONTRACT[task]) == []
-        assert variables.keys().isdisjoint(NEVER_PROVIDED.get(task, ()))
         assert variables.get("_document_id") or variables.get("_document_text"), "the record names no document"
     assert count >= 3
 

@@ -42,6 +42,30 @@ VARIABLES: dict[str, dict[str, Any]] = {
             "Solvent_Material",
         ],
     },
+    "bioasq_factoid_qa": {
+        "question": "Which organ is affected?",
+        "snippets": "The liver suffers.\nEnzymes of the liver “rise”.",
+        "correct_ans": "the liver",
+        "student_ans": "the spleen",
+        "student_eval": "The answer is incorrect. The correct answer is the liver.",
+    },
+    "bioasq_general_qa": {
+        "question": "What does aspirin do?",
+        "snippets": "Aspirin lowers fever.\nIt eases pain & swelling.",
+        "answer": "It lowers fever and eases pain.",
+    },
+    "bioasq_list_qa": {
+        "question": "Which symptoms does aspirin treat?",
+        "snippets": "Aspirin lowers fever.\nIt eases pain.",
+        "answers": ["fever", "pain, of the head"],
+    },
+    "bioasq_yesno_qa": {
+        "question": "Does aspirin lower fever?",
+        "snippets": "Aspirin lowers fever.\nIt eases pain.",
+        "binary_ans": "yes",
+        "student_binary_ans": "no",
+        "student_binary_eval": "no",
+    },
     "biored_ner": entities(
         ["CellLine", "Chemical", "Disease", "Gene", "Species", "Variant"], Chemical=["aspirin"], Species=["mice"]
     ),
@@ -70,6 +94,10 @@ VARIABLES: dict[str, dict[str, Any]] = {
 TEMPLATE_COUNTS = {
     "anat_em_ner": 3,
     "annotated_materials_syntheses_events": 1,
+    "bioasq_factoid_qa": 3,
+    "bioasq_general_qa": 3,
+    "bioasq_list_qa": 1,
+    "bioasq_yesno_qa": 3,
     "biored_ner": 3,
     "cdr_ner": 3,
     "chemprot_ner": 3,
@@ -81,6 +109,8 @@ TEMPLATE_COUNTS = {
     "scierc_ner": 2,
     "scierc_re": 1,
 }
+ROLES_DIFFER = {"bioasq_factoid_qa", "bioasq_yesno_qa"}
+"""Tasks with a template that judges an answer instead of giving one, so that not all templates use all variables."""
 TASKS = resource_dir("templates") / "tasks"
 WORDINGS = [(task, template_id) for task, count in TEMPLATE_COUNTS.items() for template_id in range(count)]
 ENTITY_TASKS = ["anat_em_ner", "biored_ner", "cdr_ner", "chemprot_ner", "scierc_ner"]
@@ -117,12 +147,12 @@ def test_a_prompt_uses_every_variable_but_the_answer(task: str, template_id: int
     variables = VARIABLES[task]
     template = load(task).compile(template_id)
     assert template.variables <= variables.keys()
-    texts = [
-        value for name, value in variables.items() if isinstance(value, str) and name not in {"answer", "json_records"}
-    ]
+    asked = template.variables if task in ROLES_DIFFER else variables.keys()
+    answer = load(task).templates[template_id].jinja.partition("|||")[2]
     prompt = template.render({**variables, "_id": 0}).input
-    for text in texts:
-        assert text in prompt
+    for name in asked:
+        if isinstance(variables[name], str) and not re.search(rf"\b{name}\b", answer):
+            assert variables[name] in prompt, name
 
 
 @pytest.mark.parametrize(("task", "template_id"), WORDINGS)
@@ -204,6 +234,21 @@ def test_citation_labels_follow_the_class_numbers() -> None:
 @pytest.mark.parametrize("template_id", range(4))
 def test_yes_no_prompts_offer_three_answers(template_id: int) -> None:
     assert all(word in render("pubmedqa_qa", template_id).input for word in ("YES", "NO", "MAYBE"))
+
+
+def test_judgements_are_worded_as_the_prompt_says() -> None:
+    prompt = render("bioasq_factoid_qa", 2).input
+    assert '"The answer is correct."' in prompt
+    assert '"The answer is incorrect. The correct answer is [answer]."' in prompt
+    assert render("bioasq_yesno_qa", 2).output == "no"
+
+
+def test_list_example_is_valid_and_answers_are_an_array() -> None:
+    rendered = render("bioasq_list_qa", 0)
+    example = json.loads(next(line for line in rendered.input.splitlines() if line.startswith("[")))
+    assert example
+    assert all(isinstance(item, str) for item in example)
+    assert rendered.output == '["fever", "pain, of the head"]'
 
 
 def test_yes_no_headings() -> None:

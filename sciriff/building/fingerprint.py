@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import threading
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
@@ -13,6 +14,9 @@ from pathlib import Path
 from sciriff.hashing import digest
 
 _PACKAGE = "sciriff"
+
+_parsing = threading.Lock()
+"""Python 3.11 counts the depth of syntax trees for all threads together, and fails if two make one at a time."""
 
 LIBRARIES = ("jinja2", "lxml", "orjson", "spacy", "tokenizers")
 """Libraries whose release can change the bytes of an instance."""
@@ -58,7 +62,9 @@ def _source_digest(module: str) -> str:
 def _imports(module: str) -> tuple[str, ...]:
     """Modules of this package that a module imports, with the package's own name spelled out."""
     collector = _ImportCollector()
-    collector.visit(ast.parse(_source(module).read_bytes()))
+    with _parsing:
+        tree = ast.parse(_source(module).read_bytes())
+    collector.visit(tree)
     found = []
     for base, names in collector.imported:
         for name in names:

@@ -13,14 +13,15 @@ _NO_MATTER: Final = bytes(code for code in range(128) if not chr(code).isalnum()
 def source_text(variables: Mapping[str, Any], names: Iterable[str]) -> str:
     """The longest text among the named variables; strings of a list count as one text, a line each.
 
-    That is the abstract, paper or passage, since questions, label lists and titles are shorter. Empty if no variable
-    is text.
+    That is the abstract, paper or passage, since questions and titles are shorter. A list of nothing but single words is
+    a list of labels and no text: it may well be longer than a short passage. Empty if no variable is text.
     """
     longest = ""
     for name in names:
         value = variables.get(name)
         if isinstance(value, list):
-            value = "\n".join(part for part in value if isinstance(part, str))
+            parts = [part for part in value if isinstance(part, str)]
+            value = "\n".join(parts) if any(" " in part for part in parts) else ""
         if isinstance(value, str) and len(value) > len(longest):
             longest = value
     return longest

@@ -16,6 +16,7 @@ from sciriff.building.texts import source_text, text_id
         ({"question": "Why on earth?", "tokens": ["Be", "cause"]}, "Why on earth?"),
         ({"question": "Why?", "abstract": ["One sentence.", "Another."]}, "One sentence.\nAnother."),
         ({"types": [["a", "b"], 3], "label": 1, "answer": None}, ""),
+        ({"types": ["Condition", "Device", "Drug"], "abstract": "Adults only"}, "Adults only"),
         ({"question": "same", "abstract": "size"}, "same"),
         ({}, ""),
     ],

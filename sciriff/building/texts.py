@@ -13,8 +13,8 @@ _NO_MATTER: Final = bytes(code for code in range(128) if not chr(code).isalnum()
 def source_text(variables: Mapping[str, Any], names: Iterable[str]) -> str:
     """The longest text among the named variables; strings of a list count as one text, a line each.
 
-    That is the abstract, paper or passage, since questions and titles are shorter. A list of nothing but single words is
-    a list of labels and no text: it may well be longer than a short passage. Empty if no variable is text.
+    That is the abstract, paper or passage, since questions and titles are shorter. A list of nothing but single words
+    is a list of labels and no text: it may well be longer than a short passage. Empty if no variable is text.
     """
     longest = ""
     for name in names:

@@ -100,6 +100,7 @@ def build_sciriff(
     templates_dir: str | None = None,
     seed: int = DEFAULT_SEED,
     fidelity: Literal["corrected", "original"] = "corrected",
+    split_by: Literal["document", "instance"] | None = None,
     tokenizer: str | None = None,
     workers: Annotated[int, Field(ge=1)] | None = None,
     store: str | None = None,
@@ -114,7 +115,9 @@ def build_sciriff(
         template_ids: templates to apply to each record.
         templates_dir: folder of task files on the worker, in place of the bundled ones.
         seed: global seed of the build.
-        fidelity: how JSON answers are spelled; "original" as the original SciRIFF did.
+        fidelity: "corrected" puts right what is wrong in instances of the original SciRIFF, "original" leaves it.
+        split_by: what stays together where a missing split is carved out of another, "document" or "instance"; by
+            document if empty, or by instance where fidelity is "original".
         tokenizer: Hub name, or path of a tokenizer.json on the worker.
         workers: worker processes; all cores of the worker if empty.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
@@ -126,7 +129,7 @@ def build_sciriff(
     progress = ArtifactProgress("build-progress")
     try:
         settings = settings_with(store=store, tokenizer=tokenizer, workers=workers, templates_dir=templates_dir)
-        options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity)
+        options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity, split_by)
         build = Build(tasks, options, settings, progress, force=force)
         progress.expect(len(build.sources) + len(build.tasks) + 1)
         with _threads(_FETCHES_AT_ONCE) as fetchers:

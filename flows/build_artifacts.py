@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sciriff.store import Store
 
 _SPLITS = ("train", "validation", "test")
+_OVERLAP_COLUMNS = ("task", "split", "other_task", "other_split", "same_text", "same_document")
 
 
 def publish_build(
@@ -49,6 +50,12 @@ def publish_build(
                     key=f"build-combined-{window.window}",
                     description=", ".join(f"{count:,} {split}" for split, count in window.rows.items()),
                 )
+        create_table_artifact(
+            overlap_table(store, combined),
+            key="build-overlaps",
+            description="How many instances have their text or document in another split, or in what another task is "
+            "evaluated on; overlaps.parquet of each window names them",
+        )
 
 
 def build_table(outcomes: Sequence[TaskOutcome]) -> list[dict[str, Any]]:
@@ -57,6 +64,15 @@ def build_table(outcomes: Sequence[TaskOutcome]) -> list[dict[str, Any]]:
     for outcome in outcomes:
         lines += [_line(outcome, window) for window in sorted(outcome.rows)] or [_line(outcome, None)]
     return lines
+
+
+def overlap_table(store: Store, combined: CombineOutcome) -> list[dict[str, Any]]:
+    """One line per window, place and other place, as the manifests of the combined windows count them."""
+    return [
+        {"window": window.window, **{column: line[column] for column in _OVERLAP_COLUMNS}}
+        for window in combined.windows
+        for line in (store.read_manifest(window.folder) or {}).get("overlaps", {}).get("places", ())
+    ]
 
 
 def _line(outcome: TaskOutcome, window: int | None) -> dict[str, Any]:
@@ -90,10 +106,10 @@ def build_page(store: Store, outcomes: Sequence[TaskOutcome], combined: CombineO
         parts += _section(title, [(outcome.task, outcome.message) for outcome in outcomes if outcome.state == state])
     parts += _section("Worth knowing", [(outcome.task, note) for outcome in outcomes for note in outcome.notes])
     if combined is not None:
-        heading = "| window | train | validation | test | tasks | state |\n|---|---|---|---|---|---|"
+        heading = "| window | train | validation | test | tasks | state | overlaps |\n|---|---|---|---|---|---|---|"
         lines = [
             f"| {window.window} | {' | '.join(f'{window.rows.get(split, 0):,}' for split in _SPLITS)} "
-            f"| {len(window.tasks)} | {window.state} |"
+            f"| {len(window.tasks)} | {window.state} | {window.overlaps if window.tasks else ''} |"
             for window in combined.windows
         ]
         parts += ["## Combined dataset", "\n".join([heading, *lines])]

@@ -15,11 +15,26 @@ from typing import IO, Any, Literal, Self
 
 import orjson
 
+from sciriff import __version__
+from sciriff.building.croissant import CROISSANT, croissant
 from sciriff.building.dataset_card import CARD, dataset_card
+from sciriff.building.dataset_description import describe_dataset
+from sciriff.building.overlap_file import OVERLAPS, write_overlaps
+from sciriff.building.overlaps import (
+    NO_OVERLAPS,
+    Entry,
+    Place,
+    TrainingOverlaps,
+    count_overlaps,
+    entry_of_line,
+    find_overlaps,
+    training_overlaps,
+)
 from sciriff.building.spool import LineSpool, Slot
 from sciriff.errors import StoreError
 from sciriff.hashing import digest, file_sha256
 from sciriff.store import SCHEMA_VERSION, Store
+from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
 INSTRUCTIONS = "instructions"
 COMBINED = "instructions_hf"
@@ -41,6 +56,8 @@ class CombinedWindow:
         skipped: task name to the reason why it is not in it; such a task was asked for but has no valid manifest.
         rows: rows per split.
         key: content key of the dataset; empty if there is none.
+        overlaps: training instances that meet a validation or test split; ``overlaps.parquet`` names them and all
+            others.
     """
 
     window: int
@@ -50,6 +67,7 @@ class CombinedWindow:
     skipped: dict[str, str]
     rows: dict[str, int]
     key: str
+    overlaps: TrainingOverlaps = NO_OVERLAPS
 
 
 @dataclass(frozen=True)
@@ -60,22 +78,26 @@ class CombineOutcome:
     card: str
 
 
-def combine(store: Store, *, windows: Sequence[int], tasks: Sequence[str]) -> CombineOutcome:
-    """Write ``instructions_hf/{window}/{train,validation,test}.{jsonl,parquet}`` and the dataset card.
+def combine(
+    store: Store, *, windows: Sequence[int], tasks: Sequence[str], target: Store | None = None
+) -> CombineOutcome:
+    """Write ``instructions_hf/{window}/{train,validation,test}.{jsonl,parquet}``, the dataset card and croissant.json.
 
     Args:
-        store: where the built tasks lie and the dataset goes.
+        store: where the built tasks lie.
         windows: context windows, in tokens.
         tasks: the tasks to take; those without a valid manifest at a window are left out there, named in the outcome.
+        target: where the dataset goes; None for the same store.
 
     Raises:
         StoreError: if the store cannot be read or written, or a task file holds a record of another task.
     """
+    target = target or store
+    ordered = sorted(set(tasks), key=_id_prefix)
     outcome = CombineOutcome(
-        tuple(_combine_window(store, window, sorted(set(tasks), key=_id_prefix)) for window in windows),
-        f"{COMBINED}/{CARD}",
+        tuple(_combine_window(store, target, window, ordered) for window in windows), f"{COMBINED}/{CARD}"
     )
-    _write_card(store)
+    _write_descriptions(store, target)
     return outcome
 
 
@@ -105,13 +127,13 @@ def _folder(window: int, task: str) -> str:
     return f"{INSTRUCTIONS}/{window}/{task}"
 
 
-def _combine_window(store: Store, window: int, tasks: Sequence[str]) -> CombinedWindow:
+def _combine_window(store: Store, target: Store, window: int, tasks: Sequence[str]) -> CombinedWindow:
     folder = f"{COMBINED}/{window}"
     found = {task: store.read_manifest(_folder(window, task)) for task in tasks}
     manifests = {task: manifest for task, manifest in found.items() if manifest is not None}
     skipped = {task: "not built at this window" for task in tasks if task not in manifests}
-    if manifests and store.intact(folder, key := _key(window, manifests)):
-        return CombinedWindow(window, "cached", folder, tuple(manifests), skipped, _rows_in_store(store, folder), key)
+    if manifests and target.intact(folder, key := _key(window, manifests)):
+        return _cached(target, window, folder, tuple(manifests), skipped, key)
 
     for task in list(manifests):
         if bad := store.damaged(_folder(window, task), manifests[task]):
@@ -121,15 +143,22 @@ def _combine_window(store: Store, window: int, tasks: Sequence[str]) -> Combined
         return CombinedWindow(window, "empty", folder, (), skipped, dict.fromkeys(SPLITS, 0), "")
 
     key = _key(window, manifests)
-    if store.intact(folder, key):
-        return CombinedWindow(window, "cached", folder, tuple(manifests), skipped, _rows_in_store(store, folder), key)
-    rows = _write_window(store, window, folder, manifests, key)
-    return CombinedWindow(window, "combined", folder, tuple(manifests), skipped, rows, key)
+    if target.intact(folder, key):
+        return _cached(target, window, folder, tuple(manifests), skipped, key)
+    rows, overlaps = _write_window(store, target, window, folder, manifests, key)
+    return CombinedWindow(window, "combined", folder, tuple(manifests), skipped, rows, key, overlaps)
+
+
+def _cached(
+    target: Store, window: int, folder: str, tasks: tuple[str, ...], skipped: dict[str, str], key: str
+) -> CombinedWindow:
+    overlaps = TrainingOverlaps(**(target.read_manifest(folder) or {})["overlaps"]["training"])
+    return CombinedWindow(window, "cached", folder, tasks, skipped, _rows_in_store(target, folder), key, overlaps)
 
 
 def _key(window: int, manifests: dict[str, dict[str, Any]]) -> str:
     content = {task: [manifest["key"], manifest["files"]] for task, manifest in manifests.items()}
-    return digest([SCHEMA_VERSION, "combined", window, content])
+    return digest([SCHEMA_VERSION, "combined, with overlaps", window, content])
 
 
 def _rows_in_store(store: Store, folder: str) -> dict[str, int]:
@@ -138,21 +167,28 @@ def _rows_in_store(store: Store, folder: str) -> dict[str, int]:
 
 
 def _write_window(
-    store: Store, window: int, folder: str, manifests: dict[str, dict[str, Any]], key: str
-) -> dict[str, int]:
+    store: Store, target: Store, window: int, folder: str, manifests: dict[str, dict[str, Any]], key: str
+) -> tuple[dict[str, int], TrainingOverlaps]:
     files: dict[str, dict[str, Any]] = {}
     rows = {}
+    entries: list[Entry] = []
     for split in SPLITS:
-        with store.workspace() as workspace:
+        with target.workspace() as workspace:
             with _SplitWriter(workspace, split) as writer:
                 for task in manifests:
-                    for line in _sorted_lines(store, f"{_folder(window, task)}/{split}.jsonl", task, workspace):
+                    source = f"{_folder(window, task)}/{split}.jsonl"
+                    for line in _sorted_lines(store, source, Place(task, split), workspace, entries):
                         writer.add(line)
             rows[split] = writer.rows
             for path in (writer.jsonl_path, writer.parquet_path):
                 files[path.name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size, "rows": writer.rows}
-                store.publish(f"{folder}/{path.name}", path)
-    store.write_manifest(
+                target.publish(f"{folder}/{path.name}", path)
+    overlaps = list(find_overlaps(entries))
+    with target.workspace() as workspace:
+        files[OVERLAPS] = write_overlaps(overlaps, workspace / OVERLAPS)
+        target.publish(f"{folder}/{OVERLAPS}", workspace / OVERLAPS)
+    training = training_overlaps(overlaps, EVAL_TASKS)
+    target.write_manifest(
         folder,
         {
             "schema": SCHEMA_VERSION,
@@ -161,24 +197,27 @@ def _write_window(
             "inputs": {task: manifest["key"] for task, manifest in manifests.items()},
             "provenance": provenance(manifests),
             "parameters": {"window": window},
+            "overlaps": {"training": training._asdict(), "places": count_overlaps(overlaps)},
             "files": files,
         },
     )
-    return rows
+    return rows, training
 
 
-def _sorted_lines(store: Store, path: str, task: str, workspace: Path) -> Iterator[bytes]:
-    """Yield the lines of one task's split in the combined record shape, sorted by id, stably."""
+def _sorted_lines(store: Store, path: str, place: Place, workspace: Path, entries: list[Entry]) -> Iterator[bytes]:
+    """Yield the lines of one task's split in the combined record shape, sorted by id, stably; ``entries`` grows."""
     places: list[tuple[str, int, Slot]] = []
     with LineSpool(workspace) as spool, store.open_read(path) as stream:
         for number, line in enumerate(stream, start=1):
-            record = combined_record(orjson.loads(line))
+            instance = orjson.loads(line)
+            record = combined_record(instance)
             instance_id = record["_instance_id"]
-            if not instance_id.startswith(_id_prefix(task)):
+            if not instance_id.startswith(_id_prefix(place.task)):
                 raise StoreError(
                     f"{store.path(path)}:{number}: _instance_id {instance_id!r} does not begin with "
-                    f"{_id_prefix(task)!r}; the file is not of this task, build it again with --force"
+                    f"{_id_prefix(place.task)!r}; the file is not of this task, build it again with --force"
                 )
+            entries.append(entry_of_line(place, instance))
             places.append((instance_id, number, spool.add(orjson.dumps(record) + b"\n")))
         places.sort()
         yield from spool.read(slot for _, _, slot in places)
@@ -255,15 +294,19 @@ class _SplitWriter:
         self._batch, self._batch_bytes = [], 0
 
 
-def _write_card(store: Store) -> None:
-    """Write the card for every window the store holds, unless it already says just that."""
-    rows: dict[int, dict[str, int]] = {}
-    stand_ins: set[str] = set()
-    for folder in filter(str.isdigit, store.folders(COMBINED)):
-        if manifest := store.read_manifest(f"{COMBINED}/{folder}"):
-            rows[int(folder)] = _rows_in_store(store, f"{COMBINED}/{folder}")
-            stand_ins.update(task for tasks in manifest.get("provenance", {}).values() for task in tasks)
-    card = dataset_card(rows, sorted(stand_ins))
-    path = f"{COMBINED}/{CARD}"
-    if rows and not (store.exists(path) and store.read_bytes(path) == card):
-        store.write_bytes(path, card)
+def _write_descriptions(store: Store, target: Store) -> None:
+    """Write the card and ``croissant.json`` for every window the target holds, unless they already say just that."""
+    combined: dict[int, dict[str, Any]] = {}
+    tasks: dict[int, dict[str, dict[str, Any]]] = {}
+    for window in map(int, filter(str.isdigit, target.folders(COMBINED))):
+        if manifest := target.read_manifest(f"{COMBINED}/{window}"):
+            combined[window] = manifest
+            found = {task: store.read_manifest(_folder(window, task)) for task in manifest["inputs"]}
+            tasks[window] = {task: entry for task, entry in found.items() if entry is not None}
+    if not combined:
+        return
+    dataset = describe_dataset(combined, tasks)
+    for name, content in ((CARD, dataset_card(dataset)), (CROISSANT, croissant(dataset, __version__))):
+        path = f"{COMBINED}/{name}"
+        if not (target.exists(path) and target.read_bytes(path) == content):
+            target.write_bytes(path, content)

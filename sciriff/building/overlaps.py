@@ -7,7 +7,8 @@ build give alike.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 EVALUATION_SPLITS = ("validation", "test")
@@ -63,27 +64,74 @@ _NONE = _Group(0, "")
 
 
 def entry_of_line(place: Place, instance: Mapping[str, Any]) -> Entry:
-    """The entry of an output line."""
-    return Entry(place, instance["_instance_id"], instance["_document_id"], instance["_text_id"])
+    """The entry of an output line; what it does not say (lines of older builds) is empty."""
+    document, text = instance.get("_document_id", ""), instance.get("_text_id", "")
+    return Entry(place, instance["_instance_id"], document, text)
 
 
 def find_overlaps(entries: Iterable[Entry]) -> Iterator[Overlap]:
     """Yield every overlap, sorted by the instance (task, split, id) and the other place.
 
-    An instance that several templates render is one instance. The order of the entries does not matter.
+    An instance that several templates render is one instance. Nothing is the same as an empty id. The order of the
+    entries does not matter.
     """
     distinct = set(entries)
     seen = Counter(key for entry in distinct for key in (entry.text, entry.document))
+    seen[""] = 0
     shared = sorted(entry for entry in distinct if seen[entry.text] > 1 or seen[entry.document] > 1)
     texts = _grouped((entry.text, entry) for entry in shared)
     documents = _grouped((entry.document, entry) for entry in shared)
     for entry in shared:
-        by_text, by_document = texts[entry.text], documents[entry.document]
+        by_text, by_document = texts.get(entry.text, {}), documents.get(entry.document, {})
         for other in sorted(by_text.keys() | by_document.keys()):
             if _compared(entry.place, other):
                 same_text, same_document = by_text.get(other, _NONE), by_document.get(other, _NONE)
                 first = same_text.first or same_document.first
                 yield Overlap(entry, other, same_text.instances, same_document.instances, first)
+
+
+class TrainingOverlaps(NamedTuple):
+    """How many training instances meet what models are evaluated on.
+
+    Attributes:
+        texts, documents: those whose text, or document, stands in a validation or test split.
+        held_out_texts, held_out_documents: those of them that meet a split of a held-out task.
+    """
+
+    texts: int = 0
+    documents: int = 0
+    held_out_texts: int = 0
+    held_out_documents: int = 0
+
+    def __str__(self) -> str:
+        """In one line, for people."""
+        if not self.texts and not self.documents:
+            return "no training instance meets an evaluation split"
+        return (
+            f"training instances that meet an evaluation split: {self.texts:,} by text, {self.documents:,} by document "
+            f"(of a held-out task: {self.held_out_texts:,}, {self.held_out_documents:,})"
+        )
+
+
+NO_OVERLAPS = TrainingOverlaps()
+
+
+def training_overlaps(overlaps: Iterable[Overlap], held_out: Container[str]) -> TrainingOverlaps:
+    """Count training instances in sorted overlaps.
+
+    Args:
+        overlaps: as :func:`find_overlaps` yields them.
+        held_out: tasks that are kept for evaluation. Their own training instances count, too.
+    """
+    total = [0, 0, 0, 0]
+    for entry, found in groupby(overlaps, key=lambda overlap: overlap.entry):
+        if entry.place.split == "train":
+            met = [overlap for overlap in found if overlap.other.split in EVALUATION_SPLITS]
+            kept = [overlap for overlap in met if overlap.other.task in held_out]
+            for place, some in ((0, met), (2, kept)):
+                total[place] += any(overlap.same_text for overlap in some)
+                total[place + 1] += any(overlap.same_document for overlap in some)
+    return TrainingOverlaps(*total)
 
 
 def count_overlaps(overlaps: Iterable[Overlap]) -> list[dict[str, Any]]:
@@ -117,6 +165,8 @@ def _grouped(sorted_entries: Iterable[tuple[str, Entry]]) -> dict[str, dict[Plac
     """Key -> place -> entries with that key."""
     groups: dict[str, dict[Place, _Group]] = {}
     for key, entry in sorted_entries:
+        if not key:
+            continue
         places = groups.setdefault(key, {})
         known = places.get(entry.place, _Group(0, entry.instance_id))
         places[entry.place] = known._replace(instances=known.instances + 1)

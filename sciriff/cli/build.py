@@ -43,7 +43,13 @@ if TYPE_CHECKING:
     type=click.Choice(["corrected", "original"]),
     default="corrected",
     show_default=True,
-    help="How JSON answers are spelled: plain UTF-8, or as the original SciRIFF did.",
+    help="Put right what is wrong in instances of the original SciRIFF (docs/fidelity.md), or leave it as it was.",
+)
+@click.option(
+    "--split-by",
+    type=click.Choice(["document", "instance"]),
+    help="What stays together where a missing validation or test split is carved out of another.  "
+    "[default: document; instance with --fidelity original]",
 )
 @click.option("--tokenizer", metavar="NAME_OR_FILE", help="Hub repository or tokenizer.json to count tokens with.")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes (default: all cores).")
@@ -58,6 +64,7 @@ def build_command(
     template_ids: tuple[int, ...],
     seed: int | None,
     fidelity: Literal["corrected", "original"],
+    split_by: Literal["document", "instance"] | None,
     tokenizer: str | None,
     workers: int | None,
     store: str | None,
@@ -85,6 +92,7 @@ def build_command(
         template_ids=template_ids,
         seed=DEFAULT_SEED if seed is None else seed,
         fidelity=fidelity,
+        split_by=split_by,
         force=force,
         update_lock=update_lock,
         settings=settings,
@@ -148,6 +156,8 @@ def _summary(report: BuildReport) -> str:
             + (" (already done)" if window.state == "cached" else "")
         )
         lines += [f"left out     {window.folder}: {task}: {reason}" for task, reason in window.skipped.items()]
+        if window.state != "empty":
+            lines.append(f"overlaps     {window.folder}: {window.overlaps}")
     lines.append(f"artifacts    {report.store_path}")
     if report.docs_path:
         lines.append(f"checks       {report.store_path.rstrip('/')}/{report.docs_path}")

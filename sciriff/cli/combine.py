@@ -47,6 +47,9 @@ def combine_text(outcome: CombineOutcome, store: Store) -> str:
         for window in outcome.windows
         for task, reason in window.skipped.items()
     ]
+    parts += [
+        f"{window.folder}/overlaps.parquet: {window.overlaps}" for window in outcome.windows if window.state != "empty"
+    ]
     if filled := [window for window in outcome.windows if window.tasks]:
         folder = store.path(outcome.card.rpartition("/")[0])
         parts.append(f'read it with datasets.load_dataset("{folder}", "{filled[0].window}")')

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sciriff.building.combine import combine
+from sciriff.building.overlaps import TrainingOverlaps
 from sciriff.errors import StoreError
 from sciriff.store import Store
 
@@ -118,6 +119,80 @@ def test_row_groups_are_bounded(store: Store, tmp_path: Path, monkeypatch: pytes
     combine(store, windows=[4096], tasks=["cdr_ner"])
     file = pq.ParquetFile(tmp_path / "store/instructions_hf/4096/train.parquet")
     assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [4, 4, 2]
+
+
+def named(task: str, split: str, row: int, document: str, text: str) -> dict[str, Any]:
+    return instance(task, split, row) | {"_document_id": document, "_text_id": text}
+
+
+def publish_overlapping(store: Store) -> None:
+    """The training instances 0 and 1 of ``mix_qa`` meet a test instance of its own and one of a held-out task."""
+    ours = [named("mix_qa", "train", row, f"pmid:{row}", f"text {row}") for row in range(3)]
+    test = [named("mix_qa", "test", 0, "pmid:0", "another part of it")]
+    theirs = [named("scierc_ner", "test", 7, "scierc:x", "text 1")]
+    publish(store, 4096, "mix_qa", {"train": ours, "validation": [], "test": test})
+    publish(store, 4096, "scierc_ner", {"train": [], "validation": [], "test": theirs})
+
+
+def test_instances_that_meet_another_split_are_named_and_counted(store: Store, tmp_path: Path) -> None:
+    publish_overlapping(store)
+    (window,) = combine(store, windows=[4096], tasks=["mix_qa", "scierc_ner"]).windows
+    assert window.overlaps == TrainingOverlaps(texts=1, documents=1, held_out_texts=1, held_out_documents=0)
+    table = pq.ParquetFile(tmp_path / "store/instructions_hf/4096/overlaps.parquet").read()
+    assert table.schema.metadata is None
+    ours = {"task": "mix_qa", "split": "train"}
+    assert table.to_pylist() == [
+        {
+            "task": "mix_qa",
+            "split": "test",
+            "_instance_id": "mix_qa:test:0",
+            "_document_id": "pmid:0",
+            "other_task": "mix_qa",
+            "other_split": "train",
+            "same_text": 0,
+            "same_document": 1,
+            "other_instance_id": "mix_qa:train:0",
+        },
+        ours
+        | {
+            "_instance_id": "mix_qa:train:0",
+            "_document_id": "pmid:0",
+            "other_task": "mix_qa",
+            "other_split": "test",
+            "same_text": 0,
+            "same_document": 1,
+            "other_instance_id": "mix_qa:test:0",
+        },
+        ours
+        | {
+            "_instance_id": "mix_qa:train:1",
+            "_document_id": "pmid:1",
+            "other_task": "scierc_ner",
+            "other_split": "test",
+            "same_text": 1,
+            "same_document": 0,
+            "other_instance_id": "scierc_ner:test:7",
+        },
+    ]
+    manifest = store.read_manifest("instructions_hf/4096") or {}
+    assert manifest["files"]["overlaps.parquet"]["rows"] == 3
+    assert (
+        ours | {"other_task": "scierc_ner", "other_split": "test", "same_text": 1, "same_document": 0}
+        in manifest["overlaps"]["places"]
+    )
+
+
+def test_overlaps_are_known_of_what_was_combined_before(store: Store) -> None:
+    publish_overlapping(store)
+    first, second = (combine(store, windows=[4096], tasks=["mix_qa", "scierc_ner"]).windows[0] for _ in range(2))
+    assert second.state == "cached"
+    assert second.overlaps == first.overlaps != TrainingOverlaps()
+
+
+def test_records_without_ids_overlap_with_nothing(store: Store, tmp_path: Path) -> None:
+    publish_rows(store, 4096, "cdr_ner", 5)
+    assert combine(store, windows=[4096], tasks=["cdr_ner"]).windows[0].overlaps == TrainingOverlaps()
+    assert pq.ParquetFile(tmp_path / "store/instructions_hf/4096/overlaps.parquet").read().num_rows == 0
 
 
 def test_second_run_writes_nothing_and_a_damaged_file_is_written_again(store: Store) -> None:

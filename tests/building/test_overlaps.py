@@ -7,7 +7,17 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sciriff.building.overlaps import Entry, Overlap, Place, count_overlaps, entry_of_line, find_overlaps, named
+from sciriff.building.overlaps import (
+    Entry,
+    Overlap,
+    Place,
+    TrainingOverlaps,
+    count_overlaps,
+    entry_of_line,
+    find_overlaps,
+    named,
+    training_overlaps,
+)
 
 
 def entry(task: str, split: str, row: int, document: str, text: str) -> Entry:
@@ -112,6 +122,30 @@ def test_names_are_told_once_and_not_without_end() -> None:
     found = [overlap for overlap in find_overlaps(entries) if overlap.entry.place.split == "train"]
     assert len(found) == 10
     assert named(found, 3) == ["ner:train:0", "ner:train:1", "ner:train:2"]
+
+
+def test_training_instances_that_meet_evaluation_are_counted_once_each() -> None:
+    entries = [
+        entry("qa", "train", 0, "d1", "t1"),
+        entry("qa", "train", 1, "d2", "t2"),
+        entry("qa", "train", 2, "d3", "t3"),
+        entry("qa", "validation", 0, "d1", "t1"),
+        entry("qa", "test", 0, "d1", "other"),
+        entry("ner", "test", 0, "d1", "t1"),
+        entry("ner", "test", 1, "d2", "other"),
+        entry("re", "train", 0, "d3", "t3"),
+    ]
+    overlaps = list(find_overlaps(entries))
+    assert training_overlaps(overlaps, ["ner"]) == TrainingOverlaps(1, 2, 1, 2)
+    assert training_overlaps(overlaps, ["qa"]) == TrainingOverlaps(1, 2, 1, 1)
+    assert training_overlaps([], ["qa"]) == TrainingOverlaps()
+
+
+def test_counts_are_told_in_one_line() -> None:
+    assert str(TrainingOverlaps()) == "no training instance meets an evaluation split"
+    assert str(TrainingOverlaps(1200, 3, 4, 0)) == (
+        "training instances that meet an evaluation split: 1,200 by text, 3 by document (of a held-out task: 4, 0)"
+    )
 
 
 places = st.builds(Place, st.sampled_from(["a", "b"]), st.sampled_from(["train", "validation", "test"]))

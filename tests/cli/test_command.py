@@ -14,6 +14,7 @@ from sciriff import api
 from sciriff.building.build import BuildReport
 from sciriff.building.combine import CombinedWindow, CombineOutcome
 from sciriff.building.outcome import TaskOutcome
+from sciriff.building.overlaps import TrainingOverlaps
 from sciriff.cli import VERBS
 from sciriff.errors import BlockedError, SourceError, UsageError
 
@@ -24,7 +25,14 @@ ROWS = {4096: {"train": 1500, "validation": 20, "test": 3}}
 
 def report(*outcomes: TaskOutcome) -> BuildReport:
     window = CombinedWindow(
-        4096, "combined", "instructions_hf/4096", ("cdr_ner",), {"old_ner": "test.jsonl missing"}, ROWS[4096], "k"
+        4096,
+        "combined",
+        "instructions_hf/4096",
+        ("cdr_ner",),
+        {"old_ner": "test.jsonl missing"},
+        ROWS[4096],
+        "k",
+        TrainingOverlaps(5, 9, 1, 2),
     )
     combined = CombineOutcome((window,), "instructions_hf/README.md")
     return BuildReport(
@@ -250,3 +258,24 @@ def test_mix_of_an_empty_store_says_to_build_first(run: Run) -> None:
     assert result.exit_code == 1
     assert "run `sciriff build` first" in result.stderr
     assert not Path("empty/training_mix").exists()
+
+
+def test_build_says_how_many_training_instances_meet_evaluation(run: Run, calls: list[Any]) -> None:
+    told = "training instances that meet an evaluation split: 5 by text, 9 by document (of a held-out task: 1, 2)"
+    assert f"overlaps     instructions_hf/4096: {told}\n" in run("build").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fidelity", "split_by"),
+    [
+        ([], "corrected", None),
+        (["--fidelity", "original"], "original", None),
+        (["--split-by", "instance"], "corrected", "instance"),
+        (["--fidelity", "original", "--split-by", "document"], "original", "document"),
+    ],
+)
+def test_build_hands_on_fidelity_and_what_splits_keep_together(
+    run: Run, calls: list[Any], arguments: list[str], fidelity: str, split_by: str | None
+) -> None:
+    assert run("build", *arguments).exit_code == 0
+    assert (calls[0][1]["fidelity"], calls[0][1]["split_by"]) == (fidelity, split_by)

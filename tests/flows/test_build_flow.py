@@ -17,6 +17,7 @@ from flows import build as build_module
 from flows.build import build_sciriff
 from sciriff.building.combine import CombinedWindow, CombineOutcome
 from sciriff.building.outcome import TaskOutcome, outcome_of_error
+from sciriff.building.overlaps import TrainingOverlaps
 from sciriff.errors import BlockedError, SciriffError, SourceError, StoreError, UsageError
 from sciriff.store import Store
 
@@ -94,7 +95,16 @@ class FakeLibrary:
         if self.combine_error:
             raise self.combine_error
         rows = {"train": 2, "validation": 0, "test": 0}
-        combined = (CombinedWindow(w, "combined", f"instructions_hf/{w}", ("alpha",), {}, rows, "k") for w in windows)
+        place = {"task": "alpha", "split": "train", "other_task": "beta", "other_split": "test"}
+        overlaps = {"places": [{**place, "same_text": 5, "same_document": 9}]}
+        for window in windows:
+            store.write_manifest(f"instructions_hf/{window}", {"key": "k", "files": {}, "overlaps": overlaps})
+        combined = (
+            CombinedWindow(
+                w, "combined", f"instructions_hf/{w}", ("alpha",), {}, rows, "k", TrainingOverlaps(5, 9, 1, 2)
+            )
+            for w in windows
+        )
         return CombineOutcome(tuple(combined), "")
 
 
@@ -153,6 +163,8 @@ def test_a_clean_build_completes_and_shows_what_a_person_wants_to_know(
     assert '"dropped": "3 too long"' in table
     assert '"tokens": 12' in table
     assert "a &lt;b>note" in shown["build-summary"]["data"]
+    assert "5 by text, 9 by document (of a held-out task: 1, 2)" in shown["build-summary"]["data"]
+    assert '"window": 4096, "task": "alpha", "split": "train", "other_task": "beta"' in shown["build-overlaps"]["data"]
     assert (library.store_path / "instructions_hf" / "4096").as_uri() in shown["build-combined-4096"]["data"]
     flow_run = in_process.post(
         "flow_runs/filter", {"flow_runs": {"id": {"any_": [str(state.state_details.flow_run_id)]}}}

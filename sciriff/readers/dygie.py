@@ -1,7 +1,7 @@
 """DyGIE++ JSON lines, see the ``doc/data.md`` of https://github.com/dwadden/dygiepp. No options.
 
-One document a line: ``doc_key``, ``sentences`` (lists of tokens), ``ner`` and ``relations`` (a list for each sentence)
-and ``clusters``. Token indices count over the document, ends are inclusive.
+One document a line: ``doc_key`` (a string, or a number where it is a PubMed id), ``sentences`` (lists of tokens), ``ner``
+and ``relations`` (a list for each sentence) and ``clusters``. Token indices count over the document, ends are inclusive.
 """
 
 from __future__ import annotations
@@ -38,12 +38,17 @@ def parse(row: Row, _split: SplitSpec) -> DygieDocument:
         raise RecordError(where, "field 'sentences': expected lists of token strings")
     check = _Spans(where, sum(map(len, sentences)))
     return DygieDocument(
-        id=require_field(record, "doc_key", str, where),
+        id=_doc_key(record, where),
         sentences=tuple(map(tuple, sentences)),
         ner=tuple(check.labelled("ner", 2, require_field(record, "ner", list, where), len(sentences))),
         relations=tuple(check.labelled("relations", 4, _optional(record, "relations", where), len(sentences))),
         clusters=tuple(tuple(check.spans("clusters", c)) for c in _optional(record, "clusters", where)),
     )
+
+
+def _doc_key(record: dict[str, Any], where: str) -> str:
+    key = record.get("doc_key")
+    return str(key) if type(key) is int else str(require_field(record, "doc_key", str, where))
 
 
 def _optional(record: dict[str, Any], name: str, where: str) -> list[Any]:

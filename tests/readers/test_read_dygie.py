@@ -39,6 +39,11 @@ def test_relations_and_clusters_may_be_missing() -> None:
     assert (found.relations, found.clusters) == ((), ())
 
 
+def test_a_document_may_be_named_by_a_number() -> None:
+    record = {**RECORD, "doc_key": 90000001, "dataset": "chemprot"}
+    assert read("dygie", {"f": json.dumps(record).encode()})[0].id == "90000001"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -59,7 +64,8 @@ def test_relations_and_clusters_may_be_missing() -> None:
         ({"sentences": ["a b"]}, "field 'sentences': expected lists of token strings"),
         ({"sentences": [["a", None]]}, "field 'sentences': expected lists of token strings"),
         ({"sentences": None}, "field 'sentences': expected a list, found null"),
-        ({"doc_key": 5}, "field 'doc_key': expected a string, found a number"),
+        ({"doc_key": 5.5}, "field 'doc_key': expected a string, found a number"),
+        ({"doc_key": True}, "field 'doc_key': expected a string, found true or false"),
     ],
 )
 def test_a_malformed_document_names_line_field_and_reason(change: dict[str, Any], reason: str) -> None:

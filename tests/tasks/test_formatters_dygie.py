@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from sciriff.errors import Dropped, RecordError
 from sciriff.readers.records import DygieDocument
-from sciriff.tasks.formatters.detokenise import detokenise, find_mention, fix_surface
+from sciriff.tasks.formatters.detokenise import detokenise, fix_surface
 from sciriff.tasks.formatters.dygie import format_dygie
+from sciriff.tasks.formatters.mentions import Mentions
 
 TYPES = ("Task", "Method", "Generic")
 
@@ -59,11 +60,32 @@ def test_surface_rules_leave_no_space_inside_parentheses(text: str) -> None:
     assert " )" not in fixed
 
 
-def test_a_mention_takes_the_spacing_of_its_text() -> None:
-    assert find_mention("net work", "a net work") == "net work"
-    assert find_mention("program-LEXICALL -", "our program-LEXICALL-takes") == "program-LEXICALL-"
-    assert find_mention("a , b 's c", "uses a, b's c.") == "a, b's c"
-    assert find_mention("a.c", "abc") is None
+@pytest.mark.parametrize(
+    ("tokens", "span", "mention"),
+    [
+        ("our program - LEXICALL - takes", (1, 4), "program-LEXICALL-"),
+        ("our program - LEXICALL - takes", (1, 3), "program-LEXICALL"),
+        ("it uses a , b 's c .", (2, 5), "a, b 's"),
+        ("`` a b '' , she said", (0, 1), "'a"),
+        ("`` a b '' , she said", (1, 2), "a b"),
+        ("`` a b '' , she said", (0, 3), "'a b'"),
+        ("users ' model and the ' x", (1, 2), "'model"),
+        ("3',4''-flavone and 3'',5''-flavone", (0, 0), "3',4'-flavone"),
+        ("3',4''-flavone and 3'',5''-flavone", (2, 2), "3',5''-flavone"),
+        ("a -LRB- b -RRB- c", (1, 3), "(b)"),
+        ("x ( y ) z", (0, 3), "x (y)"),
+        ("the ' s", (1, 2), "' s"),
+    ],
+)
+def test_a_mention_is_cut_out_of_its_text(tokens: str, span: tuple[int, int], mention: str) -> None:
+    mentions = Mentions(document(tokens))
+    assert mentions[span] == mention
+    assert mention in mentions.text
+
+
+def test_equal_mentions_may_stand_differently_in_the_text() -> None:
+    mentions = Mentions(document("net work and net - work"))
+    assert (mentions[0, 1], mentions[3, 5]) == ("net work", "net-work")
 
 
 def test_mentions_are_normalised_like_the_text() -> None:
@@ -110,8 +132,8 @@ def test_unknown_type_names_document_and_type() -> None:
 def test_blank_text_and_lost_mentions_are_dropped() -> None:
     with pytest.raises(Dropped, match="blank text"):
         variables_of(document(""))
-    with pytest.raises(Dropped, match="not found"):  # the quotation rule turns '' into ' in the text only
-        variables_of(document("`` a b ''", ner=[(0, 1, "Task")]))
+    with pytest.raises(Dropped, match="not found"):
+        variables_of(document("`` a b ''", ner=[(3, 3, "Task")]))
 
 
 words = st.sampled_from(["net", "work", ",", "-", "(", ")", "-LRB-", "-RRB-", "%", "10", "'s", ".", ":", "of"])

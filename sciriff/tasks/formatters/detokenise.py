@@ -1,6 +1,7 @@
 """From Penn-Treebank-style tokens back to readable text.
 
-DyGIE++ files hold tokens only. Text and mentions go through the same rules, so that mentions are found in the text.
+DyGIE++ files hold tokens only. The rules change nothing but blanks and quotation marks, and undo the escapes of parentheses, so
+that the text of a mention can be found by counting the other characters (:mod:`sciriff.tasks.formatters.mentions`).
 """
 
 from __future__ import annotations
@@ -38,17 +39,3 @@ def detokenise(tokens: Iterable[str]) -> str:
     """Join tokens, close up punctuation and spaced hyphens, then :func:`fix_surface`."""
     text = _BEFORE_PUNCTUATION.sub(r"\1", " ".join(tokens))
     return fix_surface(_SPACED_HYPHEN.sub("-", text))
-
-
-def find_mention(mention: str, text: str) -> str | None:
-    """Return the mention as the text has it, or None if the text lacks it.
-
-    The spacing of a mention can differ from its text's, since the rules above see more of a sentence than of a
-    mention (``LEXICALL -`` at the mention's end, a quotation mark paired with one outside). So where the mention itself
-    is not found, its first occurrence with other or no whitespace counts, and the text's spacing wins.
-    """
-    if mention in text:
-        return mention
-    characters = "".join(mention.split())
-    found = re.search(r"\s*".join(map(re.escape, characters)), text)
-    return found.group() if found else None

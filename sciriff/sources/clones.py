@@ -37,7 +37,10 @@ def fetch_from_clone(errand: Errand, url: str) -> Downloaded | None:
     clone = find_clone(errand.settings.clones, address.repository)
     if clone is None:
         return None
-    path, oid = _content(clone, address, errand.sha256)
+    try:
+        path, oid = _content(clone, address, errand.sha256)
+    except LackingCloneError as error:
+        raise LackingCloneError(f"{url}: source not available: {error}") from None
     return errand.bring(path.as_uri(), name=f"{url} (in the clone {clone})", sha256=oid)
 
 
@@ -98,8 +101,8 @@ def _content(clone: Path, address: LfsFile, expected: str | None) -> tuple[Path,
             if stored.is_file():
                 return stored, expected
     raise LackingCloneError(
-        f"{address.repository}: source not available: the clone {clone} {state}, and its Git LFS store lacks "
-        f"{f'the object {expected}' if expected else 'it'}; run in it: git lfs pull --include '{address.path}'"
+        f"the clone {clone} {state}, and its Git LFS store lacks {f'the object {expected}' if expected else 'it'}; run "
+        f"in it: git lfs pull --include '{address.path}'"
     )
 
 

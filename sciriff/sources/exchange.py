@@ -75,7 +75,8 @@ def ask(
         ):
             body, whole = _first_bytes(response, limit)
             if response.status_code not in wanted:
-                said = f"{response.reason_phrase} {_message(body)}".strip()
+                message = message_of(body)
+                said = f"{response.reason_phrase} {f'({message})' if message else ''}".strip()
                 require_success(response.status_code, said, response.headers, name, policy)
             content_type = response.headers.get("Content-Type", "")
             return Answer(str(response.url), response.status_code, content_type, body, whole)
@@ -92,8 +93,8 @@ def _first_bytes(response: Any, limit: int) -> tuple[bytes, bool]:
     return bytes(found), True
 
 
-def _message(body: bytes) -> str:
-    """The ``message`` of a JSON answer, in parentheses; empty if there is none."""
+def message_of(body: bytes) -> str:
+    """The ``message`` of a JSON answer, on one line; empty if there is none."""
     import orjson
 
     try:
@@ -101,4 +102,4 @@ def _message(body: bytes) -> str:
     except orjson.JSONDecodeError:
         return ""
     message = said.get("message") if isinstance(said, dict) else None
-    return f"({' '.join(message.split())})" if isinstance(message, str) and message.strip() else ""
+    return " ".join(message.split()) if isinstance(message, str) else ""

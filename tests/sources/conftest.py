@@ -45,7 +45,7 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
             self.answer_by_script(f"POST {self.path}")
 
         def answer_by_script(self, name: str) -> None:
-            state.requests.append((name, dict(self.headers.items())))
+            state.requests.append((name, {field.title(): value for field, value in self.headers.items()}))
             script = state.scripts.get(name, [status(404)])
             answer = script.pop(0) if len(script) > 1 else script[0]
             answer(self)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import orjson
 
+from sciriff.settings import Settings
 from sciriff.sources.catalogue import Source
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -19,7 +21,8 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 class LoopbackServer:
     """A real HTTP server whose paths answer from a script, one step a request; the last step repeats.
 
-    Scripts and requests are named by path, those of other methods than GET by ``METHOD path``.
+    Scripts and requests are named by path, those of other methods than GET by ``METHOD path``; names of headers are
+    recorded ``In-Title-Case``.
     """
 
     url: str
@@ -142,6 +145,11 @@ def make_source(files: dict[str, object], *, kind: str = "http") -> Source:
             "files": files,
         }
     )
+
+
+def make_settings(tmp_path: Path, **fields: Any) -> Settings:
+    """Settings with cache and lock in a folder, whatever the environment says."""
+    return Settings(_env_file=None, cache=tmp_path / "cache", lock=tmp_path / "sources.lock", **fields)
 
 
 def make_mirror(folder: Path, files: dict[str, tuple[bytes, dict[str, object]]]) -> Path:

@@ -5,7 +5,6 @@ import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import orjson
@@ -15,6 +14,7 @@ from source_support import (
     RecordedProgress,
     body,
     make_mirror,
+    make_settings,
     make_source,
     names_in,
     sha256,
@@ -22,7 +22,6 @@ from source_support import (
 )
 
 from sciriff.errors import BlockedError, SourceError, UsageError
-from sciriff.settings import Settings
 from sciriff.sources import fetch
 from sciriff.sources.archives import MissingMemberError
 from sciriff.sources.failures import UnavailableError, UnreachableError
@@ -44,10 +43,6 @@ def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(fetch, "resource_dir", lambda _: folder)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return folder
-
-
-def make_settings(tmp_path: Path, **fields: Any) -> Settings:
-    return Settings(_env_file=None, cache=tmp_path / "cache", lock=tmp_path / "sources.lock", **fields)
 
 
 def test_mirror_file_is_used_in_place(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from samples.tool import corpus
@@ -41,8 +42,13 @@ def scierc() -> bytes:
     return pack_tar_gz(dict(sorted(members.items())))
 
 
-def dygie_document(key: str, paper: dict[str, Any]) -> dict[str, Any]:
+def dygie_document(key: str, paper: dict[str, Any], types: Mapping[str, str] = _TYPES) -> dict[str, Any]:
     """Tokenise an abstract after the Penn Treebank, and write its mentions as spans of token indices.
+
+    Args:
+        key: its ``doc_key``.
+        paper: ``abstract``, marked up; ``relations`` and ``split_hyphens`` as in ``texts/papers.yaml``.
+        types: the first two letters of a mention's name -> its type; a mention that has none is only coreferent.
 
     Raises:
         ValueError: if a mention cuts a token, or a relation joins two sentences or unknown mentions.
@@ -58,10 +64,11 @@ def dygie_document(key: str, paper: dict[str, Any]) -> dict[str, Any]:
     clusters: dict[str, list[list[int]]] = {}
     for code, (start, end) in spans.items():
         name, _, leader = code.partition("=")
-        ner[sentence_of[start]].append([start, end, _TYPES[name[:2]]])
+        if name[:2] in types:
+            ner[sentence_of[start]].append([start, end, types[name[:2]]])
         clusters.setdefault(leader or name, []).append([start, end])
     places = {code.partition("=")[0]: span for code, span in spans.items()}
-    for relation in paper["relations"]:
+    for relation in paper.get("relations", ()):
         first, label, second = relation.split()
         (start, end), (other, other_end) = places[first], places[second]
         if sentence_of[start] != sentence_of[other]:
@@ -103,9 +110,14 @@ def _token(text: str, match: re.Match[str]) -> str:
     return _ESCAPES.get(match.group(), match.group())
 
 
+def arxiv_id(number: int) -> str:
+    """The arXiv id of a paper, the same in all sources; it looks like one and is none."""
+    return f"{2401 + number % 12}.{90000 + 11 * number}"
+
+
 def qasper() -> dict[str, bytes]:
     """QASPER release 0.3: the archive of training and development papers, and the one of the test papers."""
-    papers = {f"{2401 + n % 12}.{90000 + 11 * n}": _paper(n, paper) for n, paper in enumerate(load_papers())}
+    papers = {arxiv_id(number): _paper(number, paper) for number, paper in enumerate(load_papers())}
     parts = {
         split: json.dumps(dict(part), separators=(",", ":")).encode()
         for split, part in corpus.cut(list(papers.items()), TRAIN, DEV).items()

@@ -91,7 +91,7 @@ def _arxiv_lines() -> dict[str, list[str]]:
     for number, paper in enumerate(papers.load_papers()):
         sections = {name if name != "~" else "": " ".join(paragraphs) for name, paragraphs in paper["sections"].items()}
         abstract = parse_markup(paper["abstract"].strip()).text
-        lines.append(_science_line(_arxiv_id(number), sections, abstract, formulas=True))
+        lines.append(_science_line(papers.arxiv_id(number), sections, abstract, formulas=True))
     lines[5] = lines[5].replace(" is annotated", "\x0b is annotated")  # a control character, as some lines have
     return corpus.cut(lines, papers.TRAIN, papers.DEV)
 
@@ -173,7 +173,7 @@ def multi_x_science() -> dict[str, bytes]:
 def _related_work(number: int, paper: Mapping[str, Any], summaries: Mapping[str, Any]) -> dict[str, Any]:
     cited = {marker: name for marker, name in summaries["cites"].items() if name is not None}
     return {
-        "aid": "cs9912907" if number == 1 else _arxiv_id(number),
+        "aid": "cs9912907" if number == 1 else papers.arxiv_id(number),
         "mid": f"{2990000017 + 4409 * number}",
         "abstract": parse_markup(paper["abstract"].strip()).text,
         "related_work": summaries["related"],
@@ -284,8 +284,3 @@ def _sentences(text: str) -> list[str]:
 def _tokenised(text: str) -> list[str]:
     """Sentences with a blank between all tokens."""
     return [" ".join(_TOKEN.findall(sentence)) for sentence in _sentences(text)]
-
-
-def _arxiv_id(number: int) -> str:
-    """The id that the paper has in the QASPER sample, too."""
-    return f"{2401 + number % 12}.{90000 + 11 * number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from samples.tool import corpus
@@ -46,9 +47,28 @@ class Study(NamedTuple):
         return f"{self.title} {self.abstract}"
 
 
-def load_studies() -> list[Study]:
-    """All studies, in the order of the corpus."""
-    return [_study(f"{90000001 + 137 * number}", source) for number, source in enumerate(corpus.load("biomedical"))]
+SYMBOLS = {"-alpha": "-α", " beta]": "β]", "kappa ": "κ", " micromolar": " μM", " millimolar": " mM"}
+"""Spellings of a corpus that is not plain ASCII, for :func:`load_studies`."""
+
+
+def load_studies(spelling: Mapping[str, str] | None = None) -> list[Study]:
+    """All studies, in the order of the corpus.
+
+    Args:
+        spelling: what to write instead of parts of the marked-up texts; concepts are named after what is written then.
+    """
+    return [
+        _study(f"{90000001 + 137 * number}", _respelt(source, spelling or {}))
+        for number, source in enumerate(corpus.load("biomedical"))
+    ]
+
+
+def _respelt(source: dict[str, Any], spelling: Mapping[str, str]) -> dict[str, Any]:
+    changed = dict(source)
+    for name in ("title", *SECTIONS):
+        for plain, symbol in spelling.items():
+            changed[name] = changed[name].replace(plain, symbol)
+    return changed
 
 
 def _study(pmid: str, source: dict[str, Any]) -> Study:
@@ -100,8 +120,15 @@ class ConceptIds:
         form = _ID_FORMS.get(code)
         self._ids[concept] = form.format(len(self._ids) + 1) if form else concept
 
+    def __contains__(self, concept: str) -> bool:
+        return concept in self._ids
+
     def __getitem__(self, concept: str) -> str:
         return self._ids[concept]
+
+    def get(self, concept: str, default: str) -> str:
+        """The id of a concept, or the default if it has none."""
+        return self._ids.get(concept, default)
 
     def join(self, concepts: tuple[str, ...], separator: str) -> str:
         """The ids of several concepts in one field."""

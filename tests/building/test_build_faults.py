@@ -355,6 +355,19 @@ def test_a_bad_record_in_the_middle_is_named_and_the_others_are_kept(
     assert f"note: scierc_ner: {note}" in result.stdout or note in result.stdout
 
 
+def test_what_a_reader_passes_over_on_purpose_is_counted_and_named(lab: Lab) -> None:
+    result = lab.build(tasks=("scicite_classification",))
+    assert result.exit_code == 0
+    told = manifest(lab.store, WINDOW, "scicite_classification")
+    assert told["passed_over"] == {split: {"repeated unique_id": 1} for split in ("train", "test")}
+    notes = [note for note in told["notes"] if "passed over" in note]
+    for note, split in zip(notes, ("train", "test"), strict=True):
+        assert note.startswith(
+            f"passed over in {split}: repeated unique_id: 1, the first: archive!scicite/{split}.jsonl:"
+        )
+        assert note in result.stdout
+
+
 def test_a_source_of_bad_records_alone_is_not_published(lab: Lab) -> None:
     archive = (lab.mirror / SCICITE).read_bytes()
     for split in ("train", "dev", "test"):

@@ -30,6 +30,11 @@ def test_a_file_that_only_an_option_names_is_needed_too() -> None:
     assert files_of(splits) == {"train_0", "test"}
 
 
+def test_the_files_of_a_list_in_an_option_are_needed_too() -> None:
+    splits = {"train": {"path": "train_0!a", "options": {"then": ["train_1!b", "train_0!c", "no such key"]}}}
+    assert files_of(splits) == {"train_0", "train_1"}
+
+
 @pytest.mark.parametrize("source", ["chemsum", "no_such_source"])
 def test_an_unknown_key_is_asked_for_so_that_acquiring_names_it(source: str) -> None:
     assert files_of({"train": {"path": "trian"}}, source) == {"trian"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import re
@@ -9,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from sample_files import json_file, nested_zip_members, tar_members, zip_members
+from sample_files import SAMPLES, json_file, nested_zip_members, tar_members, zip_members
 
 
 def _brat_pairs(members: dict[str, bytes]) -> list[tuple[str, str, list[list[str]]]]:
@@ -168,6 +169,182 @@ def test_cdr_says_the_same_in_both_formats() -> None:
         whole = [node for node in tree.iter("annotation") if _infons(node).get("CompositeRole") != "IndividualMention"]
         mentions = [line.split("\t")[3] for line in members[name].decode().split("\n") if line.count("\t") >= 5]
         assert mentions == [node.findtext("text") for node in whole]
+
+
+def _articles(content: str) -> list[tuple[str, str, list[list[str]]]]:
+    """``(pmid, title and abstract, fields of the mention lines)`` of each document of a PubTator file."""
+    found = []
+    for document in content.strip().split("\n\n"):
+        title, abstract, *lines = document.split("\n")
+        pmid, _, text = title.split("|", 2)
+        found.append((pmid, f"{text} {abstract.split('|', 2)[2]}", [line.split("\t") for line in lines]))
+    return found
+
+
+def test_ncbi_disease_offsets_and_oddities() -> None:
+    kinds: set[str] = set()
+    separators: set[str] = set()
+    padded = 0
+    pmids = []
+    for split in ("train", "develop", "test"):
+        ((name, content),) = zip_members(f"ncbi_disease/NCBI{split}set_corpus.zip").items()
+        assert name == f"NCBI{split}set_corpus.txt"
+        assert content.startswith(b"\n")
+        for pmid, text, mentions in _articles(content.decode("ascii")):
+            pmids.append(pmid)
+            for owner, start, end, surface, kind, concept in mentions:
+                assert owner == pmid
+                assert text[int(start) : int(end)] == surface.strip()
+                padded += surface != surface.strip()
+                kinds.add(kind)
+                separators |= {mark for mark in "|+" if mark in concept}
+    assert kinds == {"SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention"}
+    assert separators == {"|", "+"}
+    assert (len(pmids), len(set(pmids)), padded) == (31, 30, 1)
+
+
+def test_medmentions_offsets_and_lists() -> None:
+    lists = {
+        part: (SAMPLES / f"medmentions/corpus_pubtator_pmids_{part}.txt").read_text().split()
+        for part in ("trng", "dev", "test")
+    }
+    content = gzip.decompress((SAMPLES / "medmentions/corpus_pubtator.txt.gz").read_bytes())
+    assert not content.isascii()
+    articles = _articles(content.decode())
+    pmids = [pmid for pmid, _, _ in articles]
+    listed = [pmid for part in lists.values() for pmid in part]
+    assert sorted(listed) == sorted(pmids)
+    assert pmids != sorted(pmids)
+    assert all(part != sorted(part) for part in lists.values())
+    kinds: set[str] = set()
+    several = 0
+    for _, text, mentions in articles:
+        reached = 0
+        for _, start, end, surface, kind, concept in mentions:
+            assert text[int(start) : int(end)] == surface
+            assert reached <= int(start), "mentions do not overlap"
+            reached = int(end)
+            assert concept.startswith("UMLS:C")
+            kinds |= set(kind.split(","))
+            several += "," in kind
+    assert len(kinds) == 21
+    assert several
+
+
+def _documents(content: bytes) -> list[tuple[ElementTree.Element, list[tuple[int, str, ElementTree.Element]]]]:
+    """Each document of a BioC collection, with ``(offset of its passage, text of it, annotation)``."""
+    return [
+        (
+            document,
+            [
+                (int(passage.findtext("offset", "")), passage.findtext("text", ""), node)
+                for passage in document.iter("passage")
+                for node in passage.iter("annotation")
+            ],
+        )
+        for document in ElementTree.fromstring(content).iter("document")
+    ]
+
+
+def _place(node: ElementTree.Element) -> tuple[int, int]:
+    (place,) = node.findall("location")
+    return int(place.get("offset", "")), int(place.get("length", ""))
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "sizes"),
+    [
+        (
+            "chemdner/BC7T2-CHEMDNER-corpus_v2.BioC.xml.gz",
+            [f"BC7T2-CHEMDNER-corpus-{split}.BioC.xml" for split in ("training", "development", "evaluation")],
+            [16, 6, 8],
+        ),
+        (
+            "nlm_chem/BC7T2-NLMChem-corpus_v2.BioC.xml.gz",
+            [f"BC7T2-NLMChem-corpus-{split}.BioC.xml" for split in ("train", "dev", "test")],
+            [9, 4, 5],
+        ),
+    ],
+)
+def test_chemical_offsets_and_index_terms(path: str, names: list[str], sizes: list[int]) -> None:
+    members = tar_members(path)
+    assert list(members) == names
+    assert [len(_documents(content)) for content in members.values()] == sizes
+    placed = indexing = 0
+    for document, mentions in (found for content in members.values() for found in _documents(content)):
+        for offset, text, node in mentions:
+            infons, surface = _infons(node), node.findtext("text")
+            if infons["type"] == "MeSH_Indexing_Chemical":
+                assert not node.findall("location")
+                assert not surface
+                assert infons["entry_term"] in " ".join(document.itertext()).lower()
+                indexing += 1
+            else:
+                start, length = _place(node)
+                assert infons["type"] == "Chemical"
+                assert text[start - offset : start - offset + length] == surface
+                placed += 1
+    assert placed > 200
+    assert indexing > 20
+
+
+def test_nlm_chem_passages() -> None:
+    members = tar_members("nlm_chem/BC7T2-NLMChem-corpus_v2.BioC.xml.gz")
+    for content in members.values():
+        assert content.count(b"\n") == content.count(b"\r\n")
+        lengths = []
+        for document, _ in _documents(content):
+            passages = list(document.iter("passage"))
+            kinds = {_infons(passage)["type"] for passage in passages}
+            assert {"front", "abstract", "title_1", "paragraph", "ref"} <= kinds
+            assert any(passage.find("text") is None for passage in passages)
+            lengths.append(sum(len(passage.findtext("text", "")) for passage in passages))
+        assert max(lengths) > 3 * min(lengths)
+
+
+def test_gnormplus_offsets_are_off_by_one_at_most() -> None:
+    members = zip_members("gnormplus/GNormPlusCorpus.zip")
+    assert {name: len(_documents(content)) for name, content in members.items()} == {
+        "GNormPlusCorpus/BC2GNtrain.BioC.xml": 16,
+        "GNormPlusCorpus/NLMIAT.BioC.xml": 6,
+        "GNormPlusCorpus/BC2GNtest.BioC.xml": 8,
+    }
+    kinds: set[str] = set()
+    amiss = 0
+    for document, mentions in (found for content in members.values() for found in _documents(content)):
+        title, abstract = document.iter("passage")
+        assert int(abstract.findtext("offset", "")) > len(title.findtext("text", "")) + 1
+        for offset, text, node in mentions:
+            start, length = _place(node)
+            surface, infons = node.findtext("text", ""), _infons(node)
+            assert infons[infons["type"]]
+            kinds.add(infons["type"])
+            start -= offset
+            assert surface in text[max(start, 0) : start + length + 1]
+            amiss += text[max(start, 0) : start + length] != surface
+    assert kinds == {"Gene", "FamilyName", "DomainMotif"}
+    assert amiss > 10
+
+
+def test_nlm_gene_files_and_lists() -> None:
+    members = zip_members("nlm_gene/NLM-Gene-Corpus.zip")
+    lists = [members.pop(f"Corpus/Pmidlist.{name}.txt").decode().split() for name in ("Train", "Test")]
+    assert list(map(len, lists)) == [22, 8]
+    assert all(pmids != sorted(pmids) for pmids in lists)
+    assert sorted(members) == sorted(f"Corpus/FINAL/{pmid}.BioC.XML" for pmids in lists for pmid in pmids)
+    kinds: set[str] = set()
+    identifiers: set[str | None] = set()
+    for name, content in members.items():
+        ((document, mentions),) = _documents(content)
+        assert f"{document.findtext('id')}.BioC.XML" == name.rpartition("/")[2]
+        for offset, text, node in mentions:
+            start, length = _place(node)
+            assert text[start - offset : start - offset + length] == node.findtext("text")
+            kinds.add(_infons(node)["type"])
+            identifiers.add(_infons(node).get("NCBI Gene identifier"))
+    assert kinds == {"Gene", "GENERIF", "STARGENE", "Domain", "Other"}
+    assert {None, "-"} < identifiers
+    assert any("," in identifier for identifier in identifiers if identifier)
 
 
 def test_chemprot_offsets_and_arguments() -> None:

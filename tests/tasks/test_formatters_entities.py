@@ -59,6 +59,13 @@ def test_document_without_entities_is_kept() -> None:
     assert entities_of(Document("1", ("x",), ()))["ner_dict"] == {"Gene": [], "Species": []}
 
 
+def test_blanks_around_a_mention_are_no_part_of_it_but_for_the_original() -> None:
+    document = Document("1", ("x",), (Entity("FamilyName", ("MAPK  ",)), Entity("FamilyName", (" MAPK",))))
+    assert entities_of(document)["ner_dict"]["Gene"] == ["MAPK"]
+    (variables,) = format_entities(document, types=TYPES, fidelity="original")
+    assert variables["ner_dict"]["Gene"] == ["MAPK  ", " MAPK"]
+
+
 def test_unmapped_type_names_type_and_document() -> None:
     with pytest.raises(RecordError, match=r"document 77: .*'Planet'.*GeneOrGeneProduct, FamilyName, OrganismTaxon"):
         entities_of(Document("77", ("x",), (Entity("Planet", ("Mars",)),)))
@@ -91,14 +98,17 @@ def test_a_pattern_takes_the_document_out_of_the_id(name: str, bare: str) -> Non
     assert variables["_document_id"] == bare
 
 
-@given(st.lists(st.tuples(st.sampled_from(sorted(TYPES)), st.lists(st.text(min_size=1), min_size=1, max_size=3))))
+words = st.text(min_size=1).filter(str.strip)
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(TYPES)), st.lists(words, min_size=1, max_size=3))))
 def test_every_mention_is_answered_once_under_its_type(mentions: list[tuple[str, list[str]]]) -> None:
     document = Document("1", ("text",), tuple(Entity(type_, tuple(text)) for type_, text in mentions))
     answer = entities_of(document)["ner_dict"]
     assert list(answer) == ["Gene", "Species"]
     pairs = [(target, mention) for target, found in answer.items() for mention in found]
     assert len(pairs) == len(set(pairs))
-    assert set(pairs) == {(TYPES[type_], " ".join(text)) for type_, text in mentions}
+    assert set(pairs) == {(TYPES[type_], " ".join(text).strip()) for type_, text in mentions}
 
 
 def test_events_keep_annotation_order_and_drop_repeated_arguments() -> None:

@@ -57,6 +57,7 @@ def instances(task: str, split: str) -> tuple[dict[str, Any], ...]:
         ("biored_ner", (400, 100, 100)),
         ("cdr_ner", (500, 500, 500)),
         ("discomat_te", (500, 500, 487)),
+        ("ncbi_ner", (592, 100, 100)),
         ("pubmedqa_qa", (450, 50, 500)),
         ("scierc_ner", (350, 50, 100)),  # the original loses 4, 0 and 1 documents whose mentions it cannot find
         ("scierc_re", (350, 50, 100)),

@@ -11,6 +11,7 @@ import pytest
 
 from sciriff.building.facts import compile_checks
 from sciriff.resources import resource_dir
+from sciriff.tasks.binding import load_binding
 from sciriff.tasks.rendering import Rendered
 from sciriff.tasks.taskfile import TaskFile, load_task
 
@@ -70,8 +71,20 @@ VARIABLES: dict[str, dict[str, Any]] = {
         ["CellLine", "Chemical", "Disease", "Gene", "Species", "Variant"], Chemical=["aspirin"], Species=["mice"]
     ),
     "cdr_ner": entities(["Chemical", "Disease"], Chemical=["aspirin"], Disease=["fever", "pain"]),
+    "chemdner_ner": entities(["Chemical"], Chemical=["aspirin"]),
     "chemprot_ner": entities(["Chemical", "Protein"], Chemical=["aspirin"], Protein=["liver enzymes"]),
     "covid_deepset_qa": {"article": ABSTRACT, "question": "What is affected?", "answer": "fever & pain in mice."},
+    "gnormplus_ner": entities(["Gene"], Gene=["liver enzymes"]),
+    "medmentions_ner": entities(
+        [*load_binding("medmentions_ner").formatter.args["types"].values()],
+        AnatomicalStructure=["liver"],
+        Chemical=["aspirin"],
+        Eukaryote=["mice"],
+        Finding=["fever", "pain"],
+    ),
+    "ncbi_ner": entities(["Disease"], Disease=["fever", "pain"]),
+    "nlmchem_ner": entities(["Chemical"], Chemical=["aspirin"]),
+    "nlmgene_ner": entities(["Gene"]),
     "discomat_te": {
         "table_code_text": "| Glass | SiO2 (mol%) | Density |\n| G1 | 70 | 2.41 |\n\nCaption: Glasses",
         "json_records": "\n".join(json.dumps(cell) for cell in CELLS),
@@ -100,9 +113,15 @@ TEMPLATE_COUNTS = {
     "bioasq_yesno_qa": 3,
     "biored_ner": 3,
     "cdr_ner": 3,
+    "chemdner_ner": 3,
     "chemprot_ner": 3,
     "covid_deepset_qa": 3,
     "discomat_te": 1,
+    "gnormplus_ner": 3,
+    "medmentions_ner": 3,
+    "ncbi_ner": 3,
+    "nlmchem_ner": 3,
+    "nlmgene_ner": 3,
     "pubmedqa_qa": 4,
     "qasper_abstractive_qa": 1,
     "scicite_classification": 3,
@@ -113,7 +132,19 @@ ROLES_DIFFER = {"bioasq_factoid_qa", "bioasq_yesno_qa"}
 """Tasks with a template that judges an answer instead of giving one, so that not all templates use all variables."""
 TASKS = resource_dir("templates") / "tasks"
 WORDINGS = [(task, template_id) for task, count in TEMPLATE_COUNTS.items() for template_id in range(count)]
-ENTITY_TASKS = ["anat_em_ner", "biored_ner", "cdr_ner", "chemprot_ner", "scierc_ner"]
+ENTITY_TASKS = [
+    "anat_em_ner",
+    "biored_ner",
+    "cdr_ner",
+    "chemdner_ner",
+    "chemprot_ner",
+    "gnormplus_ner",
+    "medmentions_ner",
+    "ncbi_ner",
+    "nlmchem_ner",
+    "nlmgene_ner",
+    "scierc_ner",
+]
 
 
 def load(task: str) -> TaskFile:

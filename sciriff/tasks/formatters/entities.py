@@ -34,7 +34,8 @@ def format_entities(
     """Yield ``ner_type_list`` (list of types), ``abstract`` (text) and ``ner_dict`` (type -> mentions).
 
     Types stand in the order of ``types``, mentions in the order of annotation, each distinct string once per type. The
-    fragments of a discontinuous mention are joined by one space, so such a mention need not occur in the text.
+    fragments of a discontinuous mention are joined by one space, so such a mention need not occur in the text. Blanks
+    around a mention are no part of it.
 
     Args:
         record: an annotated document.
@@ -42,7 +43,7 @@ def format_entities(
         other_types: what becomes of an entity of a type that ``types`` does not name. ``leave_out`` is for corpora that
             also mark what is no entity, such as errors of the text.
         id_pattern: regular expression whose group 1 is the bare document id, where the corpus's ids hold more.
-        fidelity: ``corrected`` or ``original``, which keeps blank texts.
+        fidelity: ``corrected`` or ``original``, which keeps blank texts and the blanks around mentions.
 
     Raises:
         Dropped: if the document has no text.
@@ -59,7 +60,8 @@ def format_entities(
                 f"entity {' '.join(entity.text)!r} has type {entity.type!r}, which the task's type map does not name "
                 f"(it names {', '.join(types)})",
             )
-        mentions[types[entity.type]].setdefault(" ".join(entity.text))
+        mention = " ".join(entity.text)
+        mentions[types[entity.type]].setdefault(mention if fidelity == "original" else mention.strip())
     yield {
         "ner_type_list": list(mentions),
         "abstract": text,

@@ -239,6 +239,16 @@ def _numbered(study: Study) -> list[tuple[str, Mention]]:
     return [(f"T{number}", mention) for number, mention in enumerate(ordered, 1)]
 
 
+def chemprot_pairs(study: Study) -> list[tuple[str, Mention, Mention]]:
+    """Label, chemical and gene of every pair of mentions that a ChemProt relation of the study holds for."""
+    mentions = dict(_numbered(study))
+    return [
+        (label, mentions[first], mentions[second])
+        for _, label, chemical, gene in study.source["chemprot"]
+        for first, second in _pairs(study, list(mentions.items()), chemical, gene)
+    ]
+
+
 def _pairs(study: Study, numbered: list[tuple[str, Mention]], chemical: str, gene: str) -> list[tuple[str, str]]:
     """Pairs of mentions of two concepts in one sentence.
 

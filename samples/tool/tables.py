@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 from samples.tool import corpus
+from samples.tool.assay_tables import chemtables
 from samples.tool.biomedical import RESOURCE_FORK
+from samples.tool.model_tables import mltables
 from samples.tool.packing import pack_zip
 
 TRAIN = 25
@@ -15,7 +17,7 @@ _Cell = tuple[str, list[dict[str, str]]]
 
 def schema_to_json() -> dict[str, bytes]:
     """The archives of tables, by file key."""
-    return {"discomat": discomat()}
+    return {"chemtables": chemtables(), "discomat": discomat(), "mltables": mltables()}
 
 
 def discomat() -> bytes:

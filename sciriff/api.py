@@ -17,6 +17,7 @@ from sciriff.settings import Settings, load_settings
 if TYPE_CHECKING:
     from sciriff.building.build import BuildReport
     from sciriff.building.combine import CombineOutcome
+    from sciriff.dataset.leakage_report import LeakageReport
     from sciriff.dataset.push import PushOutcome
     from sciriff.dataset.summary import Summary
     from sciriff.mixture import MixtureOutcome
@@ -167,6 +168,38 @@ def stats(
         tasks=tasks,
         templates_dir=settings.templates_dir,
         progress=progress or Silent(),
+    )
+
+
+def leakage(
+    *,
+    window: int = 4096,
+    mixture: str | None = None,
+    threshold: float = 0.5,
+    store: str | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> LeakageReport:
+    """Compare all built tasks and splits, and a training mixture, by document, text and nearly equal text.
+
+    Args:
+        window: context window whose instances are compared.
+        mixture: name of a training mixture of the store, without ``.jsonl``.
+        threshold: least similarity of near-duplicates.
+        store: root of the artifacts, where the report is written too.
+        settings: default: from the environment.
+        progress: where progress goes; default: nowhere.
+
+    Raises:
+        UsageError: if nothing is built at the window, there is no such mixture, or the threshold is out of range.
+        StoreError: if the store cannot be read or written.
+    """
+    from sciriff.dataset.leakage_report import report_leakage
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return report_leakage(
+        Store(settings.store), window=window, mixture=mixture, threshold=threshold, progress=progress or Silent()
     )
 
 

@@ -16,6 +16,7 @@ VERBS = {
     "build": "Build tasks from their sources, then combine them.",
     "combine": "Combine built tasks into one dataset per window.",
     "stats": "Print what a dataset paper tells of its data.",
+    "leakage": "Say which evaluation instances also stand in training data.",
     "push": "Upload the combined dataset to the Hugging Face Hub.",
     "mix": "Make a training mixture.",
     "evaluate": "Score models on the held-out tasks.",

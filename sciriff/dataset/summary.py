@@ -13,10 +13,10 @@ from sciriff.building.plan import TaskPlan, plan_tasks
 from sciriff.building.progress import Progress
 from sciriff.building.suites import default_suite
 from sciriff.dataset.statistics import SPLITS, SplitStatistics, TokenQuantiles, describe, read_instances
+from sciriff.dataset.tables import publish_tables
 from sciriff.errors import UsageError
-from sciriff.hashing import digest, file_sha256
 from sciriff.sources import catalogue
-from sciriff.store import SCHEMA_VERSION, Store
+from sciriff.store import Store
 
 STATISTICS = "reports/statistics"
 
@@ -134,16 +134,7 @@ def totals(splits: Iterable[SplitStatistics]) -> dict[tuple[int, str], tuple[int
 
 
 def _write(store: Store, splits: Sequence[SplitStatistics]) -> None:
-    tables = {"splits.parquet": _split_rows(splits), "labels.parquet": _label_rows(splits)}
-    files: dict[str, dict[str, Any]] = {}
-    with store.workspace() as workspace:
-        for name, (rows, schema) in tables.items():
-            path = workspace / name
-            _write_parquet(path, rows, schema)
-            files[name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size, "rows": len(rows)}
-            store.publish(f"{STATISTICS}/{name}", path)
-    key = digest([SCHEMA_VERSION, "statistics", files])
-    store.write_manifest(STATISTICS, {"schema": SCHEMA_VERSION, "kind": "statistics", "key": key, "files": files})
+    publish_tables(store, STATISTICS, "statistics", {"splits": _split_rows(splits), "labels": _label_rows(splits)})
 
 
 _Table = tuple[list[dict[str, Any]], Mapping[str, str]]
@@ -177,11 +168,3 @@ def _label_rows(splits: Sequence[SplitStatistics]) -> _Table:
     ]
     kinds = {"task": "string", "window": "int64", "split": "string", "label": "string"}
     return rows, {**kinds, "instances": "int64", "occurrences": "int64"}
-
-
-def _write_parquet(path: Path, rows: list[dict[str, Any]], schema: Mapping[str, str]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    fields = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in schema.items()])
-    pq.write_table(pa.Table.from_pylist(rows, schema=fields), path, compression="zstd")

@@ -6,10 +6,11 @@ Source: Bai, Kang, Stanovsky, Freitag and Ritter, "Schema-Driven Information Ext
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from sciriff.errors import Dropped, RecordError
+from sciriff.tasks.formatters.document_ids import arxiv_id, pmc_id
 
 Schema = Literal["chemtables", "discomat", "mltables"]
 
@@ -47,6 +48,8 @@ ATTRIBUTES: Mapping[Schema, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """Schema -> cell type -> its attributes, in the order in which the answer gives them."""
+
+_BARE_ID: Mapping[Schema, Callable[[str], str]] = {"chemtables": pmc_id, "discomat": str, "mltables": arxiv_id}
 
 
 def _best_alternative(alternatives: Sequence[str], table: str) -> str:
@@ -107,5 +110,6 @@ def format_table_cells(
     yield {
         "table_code_text": f"{supplement}\n\n{table}" if supplement and supplement.strip() else table,
         "json_records": "\n".join(json.dumps(cell, ensure_ascii=ascii_only) for cell in cells),
-        "_document_id": record.get("paper_id"),
+        "_document_id": _BARE_ID[schema](str(record.get("paper_id") or "")),
+        "_document_text": table,
     }

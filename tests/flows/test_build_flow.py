@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from prefect import State
 
@@ -18,7 +17,7 @@ from flows.build import build_sciriff
 from sciriff.building.combine import CombinedWindow, CombineOutcome
 from sciriff.building.outcome import TaskOutcome, outcome_of_error
 from sciriff.building.overlaps import TrainingOverlaps
-from sciriff.errors import BlockedError, SciriffError, SourceError, StoreError, UsageError
+from sciriff.errors import BlockedError, SciriffError, SourceError, StoreError, TransientError, UsageError
 from sciriff.store import Store
 
 if TYPE_CHECKING:
@@ -237,9 +236,9 @@ def test_a_failed_last_step_fails_the_run(library: FakeLibrary) -> None:
     assert "no space left on device" in state.message
 
 
-def test_a_lost_connection_is_tried_again_and_a_wrong_hash_is_not(in_process: Server, library: FakeLibrary) -> None:
-    lost, wrong = SourceError("a: gave up"), SourceError("b: expected sha256 1, found 2")
-    lost.__cause__ = httpx.ConnectError("refused")
+def test_a_server_that_is_down_is_tried_again_and_a_wrong_hash_is_not(in_process: Server, library: FakeLibrary) -> None:
+    lost = TransientError("a: given up after 5 failures in a row, the last: the server answered 503")
+    wrong = SourceError("b: expected sha256 1, found 2")
     library.source_errors = {"src_alpha": [lost], "src_beta": [wrong]}
     state = run(library)
     assert library.calls.count("fetch src_alpha") == 2

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import pytest
 
 from sciriff.errors import SourceError, UsageError
-from sciriff.sources.catalogue import Source, load_catalogue, source
+from sciriff.sources.addresses import hub_file
+from sciriff.sources.catalogue import Source, SourceFile, check_address, load_catalogue, source
 
 
 def test_the_catalogue_is_valid_and_complete() -> None:
@@ -36,6 +39,30 @@ def test_unknown_sources_suggest_near_ones() -> None:
         source("scierk")
 
 
+FILES = [
+    pytest.param(entry, file, id=f"{entry.id}-{key}")
+    for entry in load_catalogue().values()
+    for key, file in entry.files.items()
+]
+READ_FROM_THE_HUB = {".parquet", ".jsonl", ".json", ".csv", ".tsv", ".txt", ".gz", ".zip"}
+
+
+@pytest.mark.parametrize(("entry", "file"), FILES)
+def test_every_address_fits_the_kind_of_its_source(entry: Source, file: SourceFile) -> None:
+    for url in (file.url, *file.mirrors):
+        split = urlsplit(url)
+        assert split.hostname
+        assert split.username is None
+        assert not re.search(r"token|signature|expires", split.query, re.IGNORECASE), "a signed address does not last"
+        assert "%25" not in url, "encoded twice"
+    check_address(file.url, entry.kind)
+    if entry.kind == "hub":
+        assert PurePosixPath(hub_file(file.url).path).suffix in READ_FROM_THE_HUB, "data only, never a script"
+    if entry.kind == "lfs":
+        assert file.sha256, "the pointer names the hash"
+        assert file.bytes, "and the size"
+
+
 GOOD = """
 title: Toy
 homepage: http://toy.example
@@ -63,6 +90,14 @@ def test_file_names_come_from_the_path_of_the_address(tmp_path: Path) -> None:
         ('raw=1"', 'raw=1", sha256: abc', r"key files\.a\.sha256"),
         ('files: {a: {url: "http://toy.example/a%20b.zip?raw=1"}}', "files: {}", r"key files"),
         ("title:", "title: [", "cannot be read"),
+        ("kind: http", "kind: hub", r"files\.a\.url: .* is not the address of a Hub dataset's file; expected"),
+        ("kind: http", "kind: lfs", r"files\.a\.url: .* is not the address of a file in a GitHub repository"),
+        (
+            "http://toy.example/a%20b.zip",
+            "https://drive.google.com/open",
+            r"files\.a\.url: .* of Google Drive; expected",
+        ),
+        ("http://toy.example/a%20b.zip", "https://huggingface.co/datasets/a/b/resolve/main/x", r"its kind is hub"),
     ],
 )
 def test_wrong_entries_name_file_and_key(tmp_path: Path, old: str, new: str, key: str) -> None:

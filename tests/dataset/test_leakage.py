@@ -111,7 +111,7 @@ def test_similarities_are_near_the_true_ones(kept: float) -> None:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Two tasks; a text of the test split of the first stands, with its end changed, in the training split of the other."""
+    """Two tasks; a text of the first one's test split stands, with its end changed, in the other's training split."""
     store = Store(str(tmp_path_factory.mktemp("leakage") / "store"))
     leaked = words(100, 200)
     changed = leaked[:150] + words(101, 50)

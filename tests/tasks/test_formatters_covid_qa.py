@@ -93,3 +93,44 @@ def test_the_article_holds_the_answer_fits_the_window_and_is_a_run_of_the_contex
     assert count_words(article) <= window
     assert article in article_of(record("the answer", context), window + 7, seed)  # equal draws: windows nest
     assert article == context or count_words(article) + max(map(count_words, found)) > window  # no room is wasted
+
+
+def original(record: dict[str, Any], window: int, seed: int = 0) -> str:
+    budget = Budget(window, count_words, Random(seed))
+    (variables,) = format_covid_qa(record, budget=budget, instruction_tokens=0, fidelity="original")
+    article: str = variables["article"]
+    return article
+
+
+def test_the_original_cuts_the_answer_out_of_its_sentence() -> None:
+    assert original(record("stayed"), window=50) == "One came. Two left\n\nearly. Three stayed on. Four slept."
+    assert original(record("on"), window=50) == "One came. Two left\n\nearly. Three stayed on . Four slept."
+
+
+def test_the_original_has_nothing_but_an_answer_with_which_the_article_begins() -> None:
+    assert original(record("One"), window=50) == "One"
+
+
+def test_the_original_takes_the_sentence_before_the_answer_whether_it_fits_or_not() -> None:
+    context = "All the five came. Three stayed on. Four."
+    assert original(record("on", context), window=3) == "Three stayed on"
+    assert original(record("Three", context), window=3) == "All the five came. Three"
+
+
+def test_the_original_leaves_later_copies_of_the_answer_out() -> None:
+    assert original(record("flu", "It was flu. Many had flu. It was flu."), window=50) == (
+        "It was flu . Many had  . It was  ."
+    )
+
+
+@given(sentences, st.data())
+def test_articles_of_the_original_hold_the_answer_and_fill_the_window(found: list[str], data: st.DataObject) -> None:
+    position = data.draw(st.integers(0, len(found) - 1))
+    found = [*found[:position], "Here is the answer now.", *found[position:]]
+    context, seed = " ".join(found), data.draw(st.integers(0, 99))
+    window = data.draw(st.integers(12, 60))
+    article = original(record("the answer", context), window, seed)
+    assert "the answer" in article
+    assert article in context
+    assert count_words(article) <= window
+    assert article == context or count_words(article) + max(map(count_words, found)) > window

@@ -168,3 +168,40 @@ def test_every_name_occurs_in_the_text_and_all_forms_of_the_answer_agree(record:
     assert variables["ner_pipe_str"] == " || ".join(f"{name}: {label}" for name, label in variables["ner_answer"])
     assert all(head != tail for head, tail, _ in variables["re_answer"])
     assert len({tuple(triple) for triple in variables["re_answer"]}) == len(variables["re_answer"])
+
+
+def original_of(record: DygieDocument) -> dict[str, Any]:
+    (variables,) = format_dygie(record, types=TYPES, fidelity="original")
+    return variables
+
+
+def test_entities_of_the_original_keep_the_spacing_of_their_tokens_and_relations_do_not() -> None:
+    record = document("a net - work , x", ner=[(1, 3, "Task"), (5, 5, "Method")], relations=[(1, 3, 5, 5, "USED-FOR")])
+    variables = original_of(record)
+    assert variables["org_text"] == "a net-work, x"
+    assert variables["ner_dict"] == {"Task": ["net - work"], "Method": ["x"], "Generic": []}
+    assert variables["ner_pipe_str"] == "net - work: Task || x: Method"
+    assert variables["re_answer"] == [["net-work", "x", "USED-FOR"]]
+    assert variables_of(record)["ner_dict"]["Task"] == ["net-work"]
+
+
+def test_the_original_closes_a_mention_up_in_one_way_only() -> None:
+    two_ways = document("the net - work , x and", ner=[(1, 5, "Task")])
+    with pytest.raises(Dropped, match="not found in the text"):
+        original_of(two_ways)
+    assert variables_of(two_ways)["ner_dict"]["Task"] == ["net-work, x"]
+
+
+def test_the_original_keeps_relations_of_an_entity_with_itself() -> None:
+    clustered = document("a b c", clusters=[[(0, 0), (2, 2)]], relations=[(0, 0, 2, 2, "PART-OF")])
+    assert original_of(clustered)["re_answer"] == [["a", "a", "PART-OF"]]
+    assert variables_of(clustered)["re_answer"] == []
+
+
+def test_the_original_names_a_cluster_by_its_first_mention() -> None:
+    clustered = document(
+        "a method it x", ner=[(0, 1, "Method"), (2, 2, "Generic"), (3, 3, "Task")], clusters=[[(0, 1), (2, 2)]]
+    )
+    variables = original_of(clustered)
+    assert variables["ner_answer"] == [["a method", "Method"], ["x", "Task"]]
+    assert variables["coref"] == [["a method", "it"]]

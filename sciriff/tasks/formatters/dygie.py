@@ -8,6 +8,8 @@ from typing import Any
 from sciriff.errors import Dropped, RecordError
 from sciriff.readers.records import DygieDocument
 from sciriff.tasks.formatters.mentions import Mentions, Span
+from sciriff.tasks.formatters.scierc_original import Annotation, annotation_of_the_original
+from sciriff.tasks.rendering import Fidelity
 
 _UNKNOWN = "Unknown"
 """Type of a cluster whose first mention is no annotated entity; such a cluster gives no entity."""
@@ -22,7 +24,9 @@ def _entities(document: DygieDocument, mentions: Mentions, clustered: set[str]) 
     return list(dict.fromkeys(pairs))
 
 
-def format_dygie(record: DygieDocument, *, types: Sequence[str]) -> Iterator[dict[str, Any]]:
+def format_dygie(
+    record: DygieDocument, *, types: Sequence[str], fidelity: Fidelity = "corrected"
+) -> Iterator[dict[str, Any]]:
     """Yield the variables of the entity and the relation task.
 
     - ``org_text`` (str): the detokenised text;
@@ -34,11 +38,12 @@ def format_dygie(record: DygieDocument, *, types: Sequence[str]) -> Iterator[dic
     Mentions of one cluster count as one entity, named by the cluster's first mention; arguments of relations are
     renamed likewise. The lookup is by string, as in the published task, so different entities with equal strings merge.
     Relations of an entity with itself, which that renaming makes, are left out. All lists are in document order, and
-    every name occurs in ``org_text``.
+    every name occurs in ``org_text``. For ``original`` see :mod:`sciriff.tasks.formatters.scierc_original`.
 
     Args:
         record: a document.
         types: entity types, the keys of ``ner_dict``.
+        fidelity: ``corrected`` or ``original``.
 
     Raises:
         Dropped: if the document has no text, or if a mention cannot be found in it.
@@ -47,18 +52,33 @@ def format_dygie(record: DygieDocument, *, types: Sequence[str]) -> Iterator[dic
     mentions = Mentions(record)
     if not mentions.text.strip():
         raise Dropped("blank text")
-    names: dict[str, str] = {}  # a cluster mention's string -> its cluster's first mention
-    for cluster in record.clusters:
-        names.update({mentions[span]: mentions[cluster[0]] for span in cluster})
+    if fidelity == "original":
+        annotation = annotation_of_the_original(record, mentions.text)
+    else:
+        annotation = _annotation(record, mentions)
 
-    entities = _entities(record, mentions, set(names))
     ner_dict: dict[str, list[str]] = {label: [] for label in types}
-    for name, label in entities:
+    for name, label in annotation.entities:
         if label not in ner_dict:
             raise RecordError(
                 f"document {record.id}", f"entity {name!r} has type {label!r}, expected one of {', '.join(types)}"
             )
         ner_dict[label].append(name)
+    yield {
+        "org_text": mentions.text,
+        "ner_dict": ner_dict,
+        "ner_answer": [list(pair) for pair in annotation.entities],
+        "ner_pipe_str": " || ".join(f"{name}: {label}" for name, label in annotation.entities),
+        "re_answer": [list(triple) for triple in annotation.relations],
+        "coref": annotation.coref,
+        "_document_id": record.id,
+    }
+
+
+def _annotation(record: DygieDocument, mentions: Mentions) -> Annotation:
+    names: dict[str, str] = {}  # a cluster mention's string -> its cluster's first mention
+    for cluster in record.clusters:
+        names.update({mentions[span]: mentions[cluster[0]] for span in cluster})
 
     relations: dict[tuple[str, str, str], None] = {}
     for start_1, end_1, start_2, end_2, label in record.relations:
@@ -67,12 +87,8 @@ def format_dygie(record: DygieDocument, *, types: Sequence[str]) -> Iterator[dic
         if head != tail:
             relations.setdefault((head, tail, label))
 
-    yield {
-        "org_text": mentions.text,
-        "ner_dict": ner_dict,
-        "ner_answer": [list(pair) for pair in entities],
-        "ner_pipe_str": " || ".join(f"{name}: {label}" for name, label in entities),
-        "re_answer": [list(triple) for triple in relations],
-        "coref": [[mentions[span] for span in cluster] for cluster in record.clusters if len(cluster) > 1],
-        "_document_id": record.id,
-    }
+    return Annotation(
+        _entities(record, mentions, set(names)),
+        list(relations),
+        [[mentions[span] for span in cluster] for cluster in record.clusters if len(cluster) > 1],
+    )

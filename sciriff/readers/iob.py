@@ -41,7 +41,7 @@ def parse(row: Row, split: SplitSpec) -> dict[str, Any]:
     for number, line in enumerate(lines.split(b"\n"), start=start):
         where = f"{split.path}:{number}"
         token, *columns = decode(line, where).split("\t")
-        if len(columns) != 1 or not token.strip():
+        if len(columns) != 1 or not token.strip(" "):
             raise RecordError(where, f"expected 'token<tab>tag', found {line[:80]!r}")
         tag = columns[0].strip()
         if not _TAG.fullmatch(tag):

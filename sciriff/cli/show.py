@@ -14,6 +14,7 @@ from sciriff.cli.parameters import settings_with, store_option, templates_option
 if TYPE_CHECKING:
     from sciriff.settings import Settings
     from sciriff.store import Store
+    from sciriff.tasks.rendering import Fidelity
 
 _PREVIEW_ROWS = 60
 
@@ -29,6 +30,11 @@ _PREVIEW_ROWS = 60
     show_default=True,
     help="Which split.",
 )
+@click.option(
+    "--fidelity",
+    type=click.Choice(["corrected", "original"]),
+    help="Show them as built with this setting (see build).  [default: as they lie in the store]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @store_option
 @templates_option
@@ -39,6 +45,7 @@ def show_command(
     count: int,
     window: int,
     split: str,
+    fidelity: Fidelity | None,
     as_json: bool,
     store: str | None,
     templates_dir: Path | None,
@@ -47,11 +54,11 @@ def show_command(
 ) -> int:
     """Print rendered instances of TASK as a model would see them.
 
-    They come from the store if it holds the task as its task file now words it; else a few records are rendered afresh
-    and nothing is stored.
+    They come from the store if it holds the task as its task file now words it, and with the fidelity asked for; else
+    a few records are rendered afresh and nothing is stored.
     """
     settings = settings_with(store=store, templates_dir=templates_dir, offline=offline, mirror=mirror)
-    instances = list(islice(_instances(task, window, split, settings), count))
+    instances = list(islice(_instances(task, window, split, fidelity, settings), count))
     if not instances:
         click.echo(f"{task} has no {split} instances at window {window}", err=True)
         return 1
@@ -80,7 +87,9 @@ def instance_text(instance: dict[str, Any]) -> str:
     )
 
 
-def _instances(task: str, window: int, split: str, settings: Settings) -> Iterator[dict[str, Any]]:
+def _instances(
+    task: str, window: int, split: str, fidelity: Fidelity | None, settings: Settings
+) -> Iterator[dict[str, Any]]:
     from sciriff.building.plan import plan_tasks
     from sciriff.building.status import is_current
     from sciriff.errors import SciriffError
@@ -91,14 +100,19 @@ def _instances(task: str, window: int, split: str, settings: Settings) -> Iterat
         raise plan
     store = Store(settings.store)
     manifest = store.read_manifest(f"instructions/{window}/{task}")
-    if manifest is not None and is_current(plan, manifest):
+    if manifest is None:
+        state = "not built"
+    elif not is_current(plan, manifest):
+        state = "built from an older task file or older code"
+    elif fidelity not in (None, built_with := manifest["parameters"]["fidelity"]):
+        state = f"built with fidelity {built_with}"
+    else:
         return _read(store, task, window, split)
-    state = "not built" if manifest is None else "built from an older task file or older code"
     click.echo(f"{task} is {state} at window {window} in {store.path('')}; rendering a few records now", err=True)
-    return _read(_preview(task, window, settings), task, window, split)
+    return _read(_preview(task, window, fidelity or "corrected", settings), task, window, split)
 
 
-def _preview(task: str, window: int, settings: Settings) -> Store:
+def _preview(task: str, window: int, fidelity: Fidelity, settings: Settings) -> Store:
     """Build a small sample of the task in memory."""
     from sciriff import api
     from sciriff.errors import SciriffError
@@ -109,6 +123,7 @@ def _preview(task: str, window: int, settings: Settings) -> Store:
         [task],
         windows=[window],
         n_instances=_PREVIEW_ROWS,
+        fidelity=fidelity,
         workers=1,
         store=url,
         force=True,

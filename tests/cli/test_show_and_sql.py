@@ -35,7 +35,7 @@ def publish(store: Store, split: str, count: int, text: str = "the prompt") -> N
         for number in range(count)
     ]
     store.write_bytes(f"{folder}/{split}.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
-    store.write_manifest(folder, {"key": "k", "files": {}})
+    store.write_manifest(folder, {"key": "k", "files": {}, "parameters": {"fidelity": "corrected"}})
 
 
 @pytest.fixture
@@ -64,16 +64,29 @@ def test_show_renders_afresh_what_is_stale_and_stores_nothing(
     before = Store("artifacts").files("")
     current["current"] = False
 
-    def build(tasks: Any, *, store: str, **_: Any) -> BuildReport:
-        publish(Store(store), "train", 1, "new wording")
-        outcome = TaskOutcome("cdr_ner", "built")
-        return BuildReport((outcome,), None, store, docs_path="", tokenizers=("t",), seconds=0.0)
-
-    monkeypatch.setattr(api, "build", build)
+    monkeypatch.setattr(api, "build", build_preview)
     result = run("show", "cdr_ner")
-    assert "new wording 0" in result.stdout
+    assert "new wording 0, fidelity corrected" in result.stdout
     assert "older task file" in result.stderr
     assert Store("artifacts").files("") == before
+
+
+def build_preview(tasks: Any, *, store: str, fidelity: str, **_: Any) -> BuildReport:
+    """Stand in for the build of a few records."""
+    publish(Store(store), "train", 1, f"new wording 0, fidelity {fidelity}")
+    outcome = TaskOutcome("cdr_ner", "built")
+    return BuildReport((outcome,), None, store, docs_path="", tokenizers=("t",), seconds=0.0)
+
+
+def test_show_renders_afresh_where_the_store_has_another_fidelity(
+    run: Run, current: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(Store("artifacts"), "train", 1)
+    monkeypatch.setattr(api, "build", build_preview)
+    assert "the prompt 0" in run("show", "cdr_ner", "--fidelity", "corrected").stdout
+    result = run("show", "cdr_ner", "--fidelity", "original")
+    assert "fidelity original" in result.stdout
+    assert "cdr_ner is built with fidelity corrected" in result.stderr
 
 
 def test_show_passes_on_why_a_task_cannot_be_rendered(

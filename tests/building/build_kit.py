@@ -80,7 +80,7 @@ def task_hashes(hashes: Mapping[str, str], task: str) -> dict[str, str]:
 def lines(store: Path, window: int, task: str, split: str) -> list[dict[str, Any]]:
     """The instances of one file of a local store."""
     path = store / "instructions" / str(window) / task / f"{split}.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_bytes().splitlines()]  # of bytes: U+2028 ends no line
 
 
 def manifest(store: Path, window: int, task: str) -> dict[str, Any]:

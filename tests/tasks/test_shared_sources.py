@@ -67,6 +67,13 @@ def test_complete_sources_give_the_catalogued_sizes(task: str, sizes: tuple[int,
     assert tuple(len(instances(task, split)) for split in ("train", "validation", "test")) == sizes
 
 
+def test_disease_names_stand_in_their_abstracts() -> None:
+    for variables in instances("ncbi_ner", "train"):
+        text = " ".join(variables["abstract"].split())
+        assert all(" ".join(name.split()) in text for name in variables["ner_dict"]["Disease"])
+        assert all(name == name.strip() for name in variables["ner_dict"]["Disease"])
+
+
 def test_scicite_drops_repeated_citations() -> None:
     assert len(instances("scicite_classification", "validation")) == 916
     assert len(instances("scicite_classification", "test")) == 1859

@@ -7,6 +7,10 @@ Caching: the cache key of a task build is the library's build key, and its Prefe
 remembered counts only while the artifacts in the store are whole under that very key; otherwise the task has no cache
 key and the library is asked, which looks at the same manifests. So a lost or stale Prefect cache costs a look, never a
 wrong artifact.
+
+Sources that the user must fetch by hand block their tasks; all others are built, combined and published all the same.
+With ``wait_for_manual_minutes`` the run then looks for the files now and again, and goes on with what waits for them as
+soon as they are there.
 """
 
 from __future__ import annotations
@@ -24,11 +28,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 from pydantic import Field, TypeAdapter
 
-from flows.build_artifacts import publish_build
+from flows.build_artifacts import publish_build, undone
 from flows.parameters import Integers, Limit, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import retry_if_it_can_pass, run_name, settings_with
 from flows.states import CACHED, end_state, error_state
+from flows.waiting import wait_for_files
 from sciriff.building.options import DEFAULT_CAP, DEFAULT_SEED, DEFAULT_WINDOWS, BuildOptions
 from sciriff.building.outcome import TaskOutcome, exit_code_of
 from sciriff.building.task import folder
@@ -105,6 +110,7 @@ def build_sciriff(
     workers: Annotated[int, Field(ge=1)] | None = None,
     store: str | None = None,
     force: bool = False,
+    wait_for_manual_minutes: Annotated[float, Field(ge=0)] = 0,
 ) -> State[Any]:
     """Rebuild SciRIFF from the primary sources.
 
@@ -122,30 +128,67 @@ def build_sciriff(
         workers: worker processes; all cores of the worker if empty.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
         force: build also what is there and intact.
+        wait_for_manual_minutes: how long to wait, once all else is built, for files that you must fetch by hand; the
+            run goes on by itself when they are there.
     """
     from sciriff.building.build import Build
-    from sciriff.building.validate import publish_docs
 
     progress = ArtifactProgress("build-progress")
     try:
         settings = settings_with(store=store, tokenizer=tokenizer, workers=workers, templates_dir=templates_dir)
         options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity, split_by)
         build = Build(tasks, options, settings, progress, force=force)
-        progress.expect(len(build.sources) + len(build.tasks) + 1)
-        with _threads(_FETCHES_AT_ONCE) as fetchers:
-            fetching = {name: fetchers.submit(fetch_source, {"source": name, "build": build}) for name in build.sources}
-            _wait(fetching, progress)
-        with _threads(settings.workers) as builders:
-            shared = {"build": build, "options": options, "force": force}
-            building = {name: builders.submit(build_task, {"name": name, **shared}) for name in build.tasks}
-            outcomes = [_outcome(name, state) for name, state in _wait(building, progress).items()]
-        combining = combine_tasks(build, options, return_state=True) if any(each.done for each in outcomes) else None
-        combined = combining.result() if combining is not None and combining.is_completed() else None
-        publish_build(build.store, outcomes, combined, publish_docs(build.store))
+        progress.expect(len(build.fetched) + len(build.by_hand) + len(build.tasks) + 1)
+        for sources in (build.fetched, build.by_hand):
+            _fetch(sources, build, progress)
+        shared = {"build": build, "options": options, "force": force}
+        outcomes = _build(build.tasks, settings.workers, shared, progress)
+        combining = _combine(outcomes, build, options, progress)
+        if wait_for_manual_minutes and (waiting := _waiting(outcomes, build)):
+            names = ", ".join(sorted(set(waiting.values())))
+            wait_for_files(names, build, wait_for_manual_minutes, progress, return_state=True)
+            ready = [name for name, source in waiting.items() if build.lack_of(source) is None]
+            if ready:
+                progress.expect_more(len(ready) + 1)
+                outcomes |= _build(ready, settings.workers, shared, progress)
+                combining = _combine(outcomes, build, options, progress)
     except SciriffError as error:
         return error_state(error)
+    return _end(list(outcomes.values()), combining)
+
+
+def _fetch(sources: Sequence[str], build: Build, progress: ArtifactProgress) -> None:
+    with _threads(_FETCHES_AT_ONCE) as fetchers:
+        fetching = {name: fetchers.submit(fetch_source, {"source": name, "build": build}) for name in sources}
+        _wait(fetching, progress)
+
+
+def _build(
+    names: Sequence[str], workers: int, shared: Mapping[str, Any], progress: ArtifactProgress
+) -> dict[str, TaskOutcome]:
+    with _threads(workers) as builders:
+        building = {name: builders.submit(build_task, {"name": name, **shared}) for name in names}
+        return {name: _outcome(name, state) for name, state in _wait(building, progress).items()}
+
+
+def _combine(
+    outcomes: Mapping[str, TaskOutcome], build: Build, options: BuildOptions, progress: ArtifactProgress
+) -> State[Any] | None:
+    """Combine what is built and show what became of all tasks; the state of combining, None if there is nothing."""
+    from sciriff.building.validate import publish_docs
+
+    done = any(outcome.done for outcome in outcomes.values())
+    combining: State[Any] | None = combine_tasks(build, options, return_state=True) if done else None
+    combined = combining.result() if combining is not None and combining.is_completed() else None
+    publish_build(build.store, list(outcomes.values()), combined, publish_docs(build.store))
     progress.finished("combined" if combined is not None else "nothing combined")
-    return _end(outcomes, combining)
+    return combining
+
+
+def _waiting(outcomes: Mapping[str, TaskOutcome], build: Build) -> dict[str, str]:
+    """Task -> its source, for tasks that are blocked because the user must fetch the source by hand."""
+    sources = {name: build.source_of[name] for name, outcome in outcomes.items() if outcome.state == "blocked"}
+    return {name: source for name, source in sources.items() if source in build.by_hand}
 
 
 def _threads(at_once: int) -> ThreadPoolTaskRunner[Any]:
@@ -171,7 +214,7 @@ def _outcome(name: str, state: State[Any]) -> TaskOutcome:
 def _end(outcomes: Sequence[TaskOutcome], combining: State[Any] | None) -> State[Any]:
     """The state of the whole run: failed and blocked tasks by name, each with its message."""
     code = exit_code_of(outcomes)
-    parts = [f"{outcome.task} {outcome.state}: {outcome.message}" for outcome in outcomes if not outcome.done]
+    parts = [f"{', '.join(names)} {state}: {message}" for (state, message), names in undone(outcomes).items()]
     if combining is not None and not combining.is_completed():
         code = ExitCode.FAILED
         parts.append(f"combining failed: {combining.message}")

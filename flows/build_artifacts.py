@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from flows.runs import escaped, link_to
+from flows.runs import escaped, escaped_lines, link_to
 
 if TYPE_CHECKING:
     from sciriff.building.combine import CombineOutcome
@@ -103,7 +103,9 @@ def build_page(store: Store, outcomes: Sequence[TaskOutcome], combined: CombineO
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     parts = ["# Build", f"{len(outcomes)} tasks: {counts}."]
     for title, state in (("Failed", "failed"), ("Waiting for you", "blocked")):
-        parts += _section(title, [(outcome.task, outcome.message) for outcome in outcomes if outcome.state == state])
+        told = [(names, message) for (of, message), names in undone(outcomes).items() if of == state]
+        parts += [f"## {title}"] * bool(told)
+        parts += [f"**{', '.join(names)}**\n\n{escaped_lines(message)}" for names, message in told]
     parts += _section("Worth knowing", [(outcome.task, note) for outcome in outcomes for note in outcome.notes])
     if combined is not None:
         heading = "| window | train | validation | test | tasks | state | overlaps |\n|---|---|---|---|---|---|---|"
@@ -115,6 +117,15 @@ def build_page(store: Store, outcomes: Sequence[TaskOutcome], combined: CombineO
         parts += ["## Combined dataset", "\n".join([heading, *lines])]
     parts += ["## Where it lies", f"`{store.path('instructions')}` and `{store.path('instructions_hf')}`"]
     return "\n\n".join(parts) + "\n"
+
+
+def undone(outcomes: Sequence[TaskOutcome]) -> dict[tuple[str, str], list[str]]:
+    """``(state, message)`` -> the tasks that failed or are blocked for this reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        if not outcome.done:
+            found.setdefault((outcome.state, outcome.message), []).append(outcome.task)
+    return found
 
 
 def _section(title: str, items: Sequence[tuple[str, str]]) -> list[str]:

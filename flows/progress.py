@@ -42,6 +42,11 @@ class ArtifactProgress:
         with self._lock:
             self._steps = max(steps, 1)
 
+    def expect_more(self, steps: int) -> None:
+        """Say that there are more pieces of work than were thought."""
+        with self._lock:
+            self._steps += steps
+
     def finished(self, what: str) -> None:
         """Count one finished step."""
         with self._lock:

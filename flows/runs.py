@@ -95,6 +95,12 @@ def retry_if_it_can_pass(task: Task[Any, Any], task_run: TaskRun, state: State[A
     return isinstance(result, BaseException) and can_pass(result)
 
 
+def escaped_lines(text: str) -> str:
+    """Markdown of our own making, with each line as :func:`escaped` leaves it, at its indentation."""
+    lines = text.splitlines()
+    return "\n".join(f"{line[: len(line) - len(line.lstrip())]}{escaped(line)}" for line in lines)
+
+
 def escaped(text: str) -> str:
     """Text for one line of a Markdown artifact: what looks like HTML or a table is shown, not obeyed."""
     return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")

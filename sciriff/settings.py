@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     mirror: str | None = Field(
         None, description="folder or fsspec URL with a mirror.json; looked up before the network"
     )
+    manual: str = Field(
+        "./manual",
+        description="where files that you fetch by hand are looked for, besides manual/ of the store: folders or "
+        "fsspec URLs, with commas between several",
+    )
     offline: bool = Field(False, description="forbid the network")
     samples: Literal["auto", "never", "always"] = Field(
         "auto", description="bundled miniature sources: auto = when offline or the network is out of reach"

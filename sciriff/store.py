@@ -107,6 +107,13 @@ class Store:
         with self._named_errors("look up", relative):
             return bool(self._fs.exists(self._full(relative)))
 
+    def version(self, relative: str) -> str | None:
+        """A token (hex digits) that changes when the artifact does, had without reading it; None if there is none."""
+        with self._named_errors("look up", relative), suppress(FileNotFoundError):
+            self._fs.invalidate_cache()
+            return str(self._fs.ukey(self._full(relative)))
+        return None
+
     def files(self, folder: str) -> list[str]:
         """Names of all files under a folder (recursive), relative to it, sorted; empty if there is no such folder."""
         with self._named_errors("list", folder):

@@ -12,21 +12,24 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
+from sciriff.building.by_hand import Acquired, acquire_source, last_by_hand
 from sciriff.building.combine import CombineOutcome, built_tasks, combine
 from sciriff.building.options import BuildOptions
 from sciriff.building.outcome import TaskOutcome, exit_code_of, outcome_of_error
 from sciriff.building.plan import TaskPlan, plan_tasks
 from sciriff.building.pool import WorkerPool
-from sciriff.building.progress import Progress, Transfers
-from sciriff.building.task import Workshop, build_task, is_sample
+from sciriff.building.progress import Progress
+from sciriff.building.status import source_of
+from sciriff.building.task import Workshop, build_task, folder, is_sample
 from sciriff.building.tokenizer import bundled_tokenizer, find_tokenizer
 from sciriff.building.tokens import TokenizerFile
 from sciriff.building.validate import publish_docs
 from sciriff.errors import ExitCode, SciriffError
 from sciriff.settings import Settings
-from sciriff.sources import catalogue
-from sciriff.sources.fetch import AcquiredSource, acquire
+from sciriff.sources.fetch import AcquiredSource
+from sciriff.sources.manual import ByHandError
 from sciriff.store import Store
 
 logger = logging.getLogger(__name__)
@@ -80,7 +83,8 @@ def build_tasks(
     started = time.monotonic()
     build = Build(names, options, settings, progress, force=force, update_lock=update_lock)
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as threads:
-        list(threads.map(build.acquire, build.sources))
+        for sources in (build.fetched, build.by_hand):
+            list(threads.map(build.acquire, sources))
     outcomes = []
     with (
         progress.stage("tasks", len(build.tasks)) as stage,
@@ -100,11 +104,13 @@ def build_tasks(
 class Build:
     """One build: its plans, its sources as they are acquired, and what its tasks share.
 
-    Call :meth:`acquire` for a source before building the tasks that need it; both may be called from several threads.
+    Call :meth:`acquire` for a source before building the tasks that need it, and for those of ``by_hand`` after all of
+    ``fetched``; both methods may be called from several threads.
 
     Attributes:
         tasks: names of the tasks to build, in alphabetical order.
-        sources: ids of the sources they need, in alphabetical order.
+        fetched: ids of the sources they need, but for those of ``by_hand``, in alphabetical order.
+        by_hand: ids of the sources they need that the user must fetch by hand, in alphabetical order.
         source_of: task -> its source, for tasks whose files are in order.
         store: where artifacts go.
     """
@@ -128,7 +134,7 @@ class Build:
         self._plans = plan_tasks(names, settings.templates_dir)
         self._options, self._settings, self._progress = options, settings, progress
         self._update_lock = update_lock
-        self._acquired: dict[str, AcquiredSource | SciriffError] = {}
+        self._acquired: dict[str, Acquired] = {}
         self._tokenizers: dict[bool, TokenizerFile] = {}
         self._choosing = threading.Lock()
         self.store = Store(settings.store)
@@ -136,15 +142,28 @@ class Build:
         self._shop = Workshop(self.store, options, WorkerPool(settings.workers), progress, force)
         self.tasks = tuple(self._plans)
         self._files = files_needed(self._plans)
-        self.sources = tuple(self._files)
+        self.fetched, self.by_hand = last_by_hand(self._files)
         self.source_of = {name: plan.binding.source for name, plan in self._plans.items() if isinstance(plan, TaskPlan)}
 
-    def acquire(self, source: str) -> AcquiredSource | SciriffError:
-        """Get the files of a source onto local disk; an error is remembered and becomes that of the source's tasks."""
-        self._acquired[source] = _acquire(
-            source, self._files[source], self._settings, self._progress, update_lock=self._update_lock
+    def acquire(self, source: str) -> Acquired:
+        """Get the files of a source onto local disk; an error is remembered and becomes that of the source's tasks.
+
+        It may be called again for a source that was not to be had.
+        """
+        self._acquired[source] = acquire_source(
+            source,
+            self._files[source],
+            self._settings,
+            self._progress,
+            others=[self._acquired[other] for other in self.fetched if other in self._acquired],
+            update_lock=self._update_lock,
         )
         return self._acquired[source]
+
+    def lack_of(self, source: str) -> SciriffError | None:
+        """What keeps a source away that was asked for; None if it is there."""
+        acquired = self._acquired[source]
+        return acquired if isinstance(acquired, SciriffError) else None
 
     def build_task(self, name: str) -> TaskOutcome:
         """Build one task. What stops it becomes its outcome and touches no other task."""
@@ -177,9 +196,24 @@ class Build:
         if isinstance(plan, SciriffError):
             raise plan
         source = self._acquired[plan.binding.source]
+        if isinstance(source, ByHandError):
+            source = self._built_from(plan) or source
         if isinstance(source, SciriffError):
             raise source
         return plan, source, self._tokenizer(source)
+
+    def _built_from(self, plan: TaskPlan) -> AcquiredSource | None:
+        """The real files that the artifacts at hand were made of, if a build would make the same of them today.
+
+        So a task stays done when the files that its user fetched by hand are gone, or lie on another machine.
+        """
+        folders = [folder(window, plan.name) for window in self._options.windows]
+        manifest = self.store.read_manifest(folders[0])
+        if self._shop.force or manifest is None or manifest["inputs"]["sample"]:
+            return None
+        source = source_of(plan, manifest)
+        key = plan.key(source, self._tokenizer(source), self._options)
+        return source if all(self.store.intact(each, key) for each in folders) else None
 
     def _tokenizer(self, source: AcquiredSource) -> TokenizerFile:
         """The tokenizer of the settings; for a bundled sample the one bundled with it, unless another is asked for."""
@@ -201,11 +235,12 @@ def fetch_sources(
         UsageError: if a task name is unknown.
     """
     needed = files_needed(plan_tasks(names, settings.templates_dir))
+    found: dict[str, Acquired] = {}
     with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as threads:
-        found = threads.map(
-            lambda source: _acquire(source, needed[source], settings, progress, update_lock=update_lock), needed
-        )
-        return dict(zip(needed, found, strict=True))
+        for sources in last_by_hand(needed):
+            get = partial(_fetch, needed, settings, progress, list(found.values()), update_lock)
+            found |= zip(sources, threads.map(get, sources), strict=True)
+    return {source: found[source] for source in needed}
 
 
 def files_needed(plans: Mapping[str, TaskPlan | SciriffError]) -> dict[str, list[str]]:
@@ -217,15 +252,15 @@ def files_needed(plans: Mapping[str, TaskPlan | SciriffError]) -> dict[str, list
     return {source: sorted(needed[source]) for source in sorted(needed)}
 
 
-def _acquire(
-    source: str, files: Sequence[str], settings: Settings, progress: Progress, *, update_lock: bool
-) -> AcquiredSource | SciriffError:
-    try:
-        return acquire(
-            catalogue.source(source), settings, files=files, progress=Transfers(progress), update_lock=update_lock
-        )
-    except SciriffError as error:
-        return error
+def _fetch(
+    needed: Mapping[str, Sequence[str]],
+    settings: Settings,
+    progress: Progress,
+    others: Sequence[Acquired],
+    update_lock: bool,
+    source: str,
+) -> Acquired:
+    return acquire_source(source, needed[source], settings, progress, others=others, update_lock=update_lock)
 
 
 def combine_built(store: Store, windows: Sequence[int]) -> CombineOutcome:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sciriff.building.by_hand import acquire_source
 from sciriff.building.combine import INSTRUCTIONS
 from sciriff.building.options import BuildOptions
 from sciriff.building.plan import TaskPlan, plan_tasks
+from sciriff.building.progress import Silent
 from sciriff.building.tokens import TokenizerFile
 from sciriff.errors import BlockedError, SciriffError
 from sciriff.settings import Settings
 from sciriff.sources import catalogue
-from sciriff.sources.fetch import AcquiredFile, AcquiredSource, acquire
+from sciriff.sources.fetch import AcquiredFile, AcquiredSource
 from sciriff.store import Store
 
 State = Literal["built", "stale", "not built", "blocked", "wrong"]
@@ -67,14 +69,18 @@ def is_current(plan: TaskPlan, manifest: Mapping[str, Any]) -> bool:
 
 def plan_key(plan: TaskPlan, manifest: Mapping[str, Any]) -> str:
     """Return the build key that the plan has for the source files, tokenizer and parameters of a manifest."""
+    tokenizer = TokenizerFile(manifest["tokenizer"]["name"], Path(), manifest["tokenizer"]["sha256"])
+    return plan.key(source_of(plan, manifest), tokenizer, BuildOptions.checked(**manifest["parameters"]))
+
+
+def source_of(plan: TaskPlan, manifest: Mapping[str, Any]) -> AcquiredSource:
+    """The source files that a manifest names, by hash; they need not be on this machine."""
     inputs = manifest["inputs"]
     files = {
         key: AcquiredFile(key, entry["url"], Path(), entry["sha256"], entry["bytes"], entry["origin"])
         for key, entry in inputs["files"].items()
     }
-    source = AcquiredSource(catalogue.source(plan.binding.source), files, inputs["missing"])
-    tokenizer = TokenizerFile(manifest["tokenizer"]["name"], Path(), manifest["tokenizer"]["sha256"])
-    return plan.key(source, tokenizer, BuildOptions.checked(**manifest["parameters"]))
+    return AcquiredSource(catalogue.source(plan.binding.source), files, inputs["missing"])
 
 
 def _status(
@@ -97,10 +103,8 @@ def _state(plan: TaskPlan, manifests: Mapping[int, Mapping[str, Any]], settings:
             "made of bundled samples" if inputs["sample"] else "made of a partial source" if inputs["partial"] else ""
         )
         return "built" if all(is_current(plan, manifest) for manifest in manifests.values()) else "stale", remark
-    source = catalogue.source(plan.binding.source)
-    if source.kind == "manual":  # never fetched over the network, so asking for it is quick
-        try:
-            acquire(source, settings)
-        except BlockedError as error:
-            return "blocked", str(error)
+    if catalogue.source(plan.binding.source).kind == "manual":  # never fetched over the network, so asking is quick
+        acquired = acquire_source(plan.binding.source, plan.files(), settings, Silent())
+        if isinstance(acquired, BlockedError):
+            return "blocked", str(acquired)
     return "not built", ""

@@ -107,11 +107,12 @@ _STATES: dict[TaskState, str] = {"built": "built", "cached": "already done", "bl
 
 def build_text(report: BuildReport) -> str:
     """Return the table of tasks, what a user should know of them, where everything lies and what to do next."""
-    from sciriff.cli.tables import named, shared_remarks
+    from sciriff.cli.tables import shared_remarks, told_once
 
     parts = [_task_table(report)]
     parts += shared_remarks("note", ((outcome.task, note) for outcome in report.outcomes for note in outcome.notes))
-    parts += [f"{_STATES[o.state]}: {named(o.task, o.message)}" for o in report.outcomes if not o.done]
+    for state in ("blocked", "failed"):
+        parts += told_once(_STATES[state], ((o.task, o.message) for o in report.outcomes if o.state == state))
     parts += ["", _summary(report)]
     return "\n".join(parts)
 
@@ -164,8 +165,13 @@ def _summary(report: BuildReport) -> str:
     if any(outcome.done for outcome in report.outcomes):
         lines.append("next         sciriff mix --instances-per-task 1000 --tulu none")
         lines.append("             sciriff evaluate --model gold,lead")
-    if states["failed"] or states["blocked"]:
+    if states["failed"]:
         lines.append(
             "next         put right what the messages above name; the same command then builds only what is missing"
+        )
+    elif states["blocked"]:
+        done = "everything else is built; " if len(report.outcomes) > states["blocked"] else ""
+        lines.append(
+            f"next         {done}do what BLOCKED above says; the same command then builds only what waits for it"
         )
     return "\n".join(lines)

@@ -47,13 +47,14 @@ def fetch_exit_code(sources: Mapping[str, AcquiredSource | SciriffError]) -> int
 def fetch_text(sources: Mapping[str, AcquiredSource | SciriffError]) -> str:
     """Return a table of the files, and the errors under it."""
     from sciriff.cli.progress import megabytes
-    from sciriff.cli.tables import table
-    from sciriff.errors import SciriffError
+    from sciriff.cli.tables import table, told_once
+    from sciriff.errors import ExitCode, SciriffError
 
     rows, problems = [], []
     for name, source in sources.items():
         if isinstance(source, SciriffError):
-            problems.append(f"FAILED: {name}: {source}")
+            kind = "BLOCKED" if source.exit_code is ExitCode.BLOCKED else "FAILED"
+            problems += told_once(kind, [(name, str(source))])
             continue
         for file in source.files.values():
             rows.append((name, file.origin, megabytes(file.bytes), file.sha256[:12], file.url))

@@ -33,7 +33,7 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
 
         click.echo(orjson.dumps(statuses, option=orjson.OPT_INDENT_2))
         return 0
-    from sciriff.cli.tables import counted, shared_remarks, table
+    from sciriff.cli.tables import counted, shared_remarks, table, told_once
 
     rows = [
         (status.task, status.family, status.source, status.licence, status.state, " ".join(map(str, status.windows)))
@@ -42,7 +42,8 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
     click.echo(table(("task", "family", "source", "licence", "state", "windows"), rows))
     told = ((state, [s for s in statuses if s.state == state and s.remark]) for state in get_args(State))
     for state, group in told:
-        for line in shared_remarks(state, ((status.task, status.remark) for status in group)):
+        tell = told_once if state == "blocked" else shared_remarks
+        for line in tell(state, ((status.task, status.remark) for status in group)):
             click.echo(line)
     click.echo(f"{counted(len(statuses), 'task')}; store {opened.path('')}")
     return 0

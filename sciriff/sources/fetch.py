@@ -12,7 +12,7 @@ from typing import Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sciriff.errors import BlockedError, SourceError, UsageError
+from sciriff.errors import SourceError, UsageError
 from sciriff.resources import resource_dir
 from sciriff.settings import Settings
 from sciriff.sources.archives import ArchiveView
@@ -21,8 +21,9 @@ from sciriff.sources.clones import LackingCloneError
 from sciriff.sources.errand import Errand
 from sciriff.sources.failures import UnavailableError, UnreachableError
 from sciriff.sources.http import Downloaded
-from sciriff.sources.kinds import LOCAL_FETCHERS, fetch, may_be_local
+from sciriff.sources.kinds import fetch, fetch_locally, may_be_local
 from sciriff.sources.lock import LockEntry, now, read_lock, require_same, write_lock
+from sciriff.sources.manual import LackingFileError, by_hand_error, find_by_hand
 from sciriff.sources.mirror import INDEX, Mirror, MirrorEntry, load_mirror, local_sha256
 from sciriff.sources.patience import RetryPolicy
 from sciriff.sources.progress import Progress
@@ -134,10 +135,11 @@ def acquire(
 ) -> AcquiredSource:
     """Bring the files of a source to local disk.
 
-    Each file is looked for in the mirror of the settings, the cache, the network (unless offline). Bundled samples are
-    used in place of all that if ``settings.samples`` is ``always``; if it is ``auto``, only when no mirror is set and
-    not one file could be had because the network is forbidden or out of reach. Samples and real files are never mixed
-    in one source. Full files are held to ``sources.lock`` and written to it.
+    Each file is looked for in the mirror of the settings, the cache, the network (unless offline); files of a source of
+    kind ``manual`` in the mirror and in the folders of :mod:`sciriff.sources.manual`. Bundled samples are used in place
+    of all that if ``settings.samples`` is ``always``; if it is ``auto``, only when no mirror is set and not one file
+    could be had because the network is forbidden or out of reach. Samples and real files are never mixed in one source.
+    Full files are held to ``sources.lock`` and written to it.
 
     Args:
         source: the catalogue entry.
@@ -151,7 +153,8 @@ def acquire(
         UsageError: if the source has no file of such a key.
         UnavailableError, UnreachableError: if not one of the files could be had. If some could, the others are in
             ``missing``.
-        BlockedError: if the source must be fetched by hand.
+        ByHandError: if files must be fetched by hand, and are not there or not the right ones.
+        BlockedError: if the network has them only for users with a licence or a token.
         SourceError: if a file is not what it should be.
     """
     wanted = _wanted(source, files)
@@ -163,14 +166,19 @@ def acquire(
     revisions = {} if update_lock else {url: entry.revision for url, entry in locked.items() if entry.revision}
     search = _Search(source, settings, mirror, locked, update_lock, progress, policy, revisions)
     found, reasons = {}, {}
+    lacking: list[LackingFileError] = []
     for key, file in wanted.items():
         try:
             found[key] = _acquire_file(search, key, file)
         except (UnavailableError, UnreachableError) as error:
             reasons[key] = error
+        except LackingFileError as error:
+            lacking.append(error)
         else:
             if revision := found[key].revision:
                 search.revisions[file.url] = revision
+    if lacking:
+        raise by_hand_error(source, settings, lacking, others_found=bool(found))
     if not found and mirror is None and settings.samples == "auto":
         found, missing = _from_samples(wanted)
         if found:
@@ -179,6 +187,11 @@ def acquire(
     if not found and all(isinstance(error, UnreachableError) for error in reasons.values()):
         raise UnreachableError("; ".join(str(error) for error in reasons.values()))
     return _result(source, found, {key: str(error) for key, error in reasons.items()})
+
+
+def has_fetched(settings: Settings) -> bool:
+    """Whether the cache holds a file that was fetched, of whatever source."""
+    return any(_note_path(path).is_file() for path in (settings.cache / "sources").glob("*/*"))
 
 
 def _wanted(source: Source, keys: Collection[str] | None) -> dict[str, SourceFile]:
@@ -218,15 +231,12 @@ def _acquire_file(search: _Search, key: str, file: SourceFile) -> AcquiredFile:
     entry = search.mirror.lookup(file.url) if search.mirror is not None else None
     if search.mirror is not None and entry is not None:
         return _from_mirror(search, search.mirror, entry, key, file)
+    if search.source.kind == "manual":
+        return _by_hand(search, key, file)
     path = search.settings.cache / "sources" / search.source.id / f"{key}-{file.name}"
     if cached := _from_cache(search, path, key, file):
         return cached
-    if search.source.kind == "manual":
-        raise BlockedError(
-            f"{search.source.title} must be fetched by hand: get {file.name} from {search.source.homepage} "
-            f"({file.url}) and put it at {path}, or into a mirror (SCIRIFF_MIRROR)"
-        )
-    if search.settings.offline and not may_be_local(search.source.kind, search.settings):
+    if search.settings.offline and not may_be_local(search.source.kind, file.url, search.settings):
         raise _unavailable(search, file, path)
     with _exclusive(path):
         return _from_cache(search, path, key, file) or _fetched(search, path, key, file)
@@ -239,6 +249,13 @@ def _from_mirror(search: _Search, mirror: Mirror, entry: MirrorEntry, key: str, 
         return AcquiredFile(key, file.url, path, sha256, size, "partial", entry.note)
     _require_expected(search, file, path, sha256, size)
     return AcquiredFile(key, file.url, path, sha256, size, "mirror", entry.note)
+
+
+def _by_hand(search: _Search, key: str, file: SourceFile) -> AcquiredFile:
+    path = find_by_hand(search.source, file, search.settings)
+    size, sha256 = local_sha256(path)
+    _require_expected(search, file, path, sha256, size)
+    return AcquiredFile(key, file.url, path, sha256, size, "primary")
 
 
 def _require_expected(search: _Search, file: SourceFile, path: Path, sha256: str, size: int) -> None:
@@ -256,16 +273,13 @@ def _require_expected(search: _Search, file: SourceFile, path: Path, sha256: str
 
 def _from_cache(search: _Search, path: Path, key: str, file: SourceFile) -> AcquiredFile | None:
     """The cached file if it is there and intact. A damaged one is an error only if it cannot be fetched again."""
-    if search.update_lock and search.source.kind != "manual" and not search.settings.offline:
+    if search.update_lock and not search.settings.offline:
         return None
     if not path.is_file():
         return None
     size, sha256 = local_sha256(path)
     note = _read_note(path)
     expected = search.expected_sha256(file)
-    if search.source.kind == "manual":
-        _require_expected(search, file, path, sha256, size)
-        return AcquiredFile(key, file.url, path, sha256, size, "primary")
     if note is not None and note.url != file.url:
         return None
     stated = note.sha256 if note is not None else expected
@@ -283,6 +297,8 @@ def _from_cache(search: _Search, path: Path, key: str, file: SourceFile) -> Acqu
 def _fetched(search: _Search, path: Path, key: str, file: SourceFile) -> AcquiredFile:
     """Bring the file into the cache, from another place on this machine or from the network."""
     errand = Errand(
+        search.source,
+        file,
         path,
         search.expected_sha256(file),
         search.expected_bytes(file),
@@ -291,22 +307,21 @@ def _fetched(search: _Search, path: Path, key: str, file: SourceFile) -> Acquire
         search.progress,
         search.policy,
     )
-    got = _from_this_machine(search, errand, file)
+    got = _from_this_machine(errand)
     if got is None and search.settings.offline:
         raise _unavailable(search, file, path)
-    got = got or fetch(search.source.kind, errand, (file.url, *file.mirrors))
+    got = got or fetch(errand)
     note = _CacheNote(url=file.url, sha256=got.sha256, revision=got.revision)
     with _named_cache_errors(path):
         _note_path(path).write_bytes(orjson.dumps(note.model_dump()))
     return AcquiredFile(key, file.url, path, got.sha256, got.bytes, "primary", revision=got.revision)
 
 
-def _from_this_machine(search: _Search, errand: Errand, file: SourceFile) -> Downloaded | None:
-    look = LOCAL_FETCHERS.get(search.source.kind)
+def _from_this_machine(errand: Errand) -> Downloaded | None:
     try:
-        return look(errand, file.url) if look is not None else None
+        return fetch_locally(errand)
     except LackingCloneError as error:
-        if search.settings.offline:
+        if errand.settings.offline:
             raise
         logger.warning("%s; it is fetched from the network", error)
         return None

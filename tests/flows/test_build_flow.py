@@ -33,6 +33,7 @@ class FakeLibrary:
     Attributes:
         store_path: root of the artifacts.
         source_errors: source -> errors that fetching it meets, one per attempt.
+        manual: sources that the user fetches by hand.
         outcomes: task -> its outcome, in place of a built one.
         combine_error: what combining raises.
         calls: what was called, in order.
@@ -40,6 +41,7 @@ class FakeLibrary:
 
     store_path: Path
     source_errors: dict[str, list[SciriffError]] = field(default_factory=dict)
+    manual: tuple[str, ...] = ()
     outcomes: dict[str, TaskOutcome] = field(default_factory=dict)
     combine_error: SciriffError | None = None
     calls: list[str] = field(default_factory=list)
@@ -48,7 +50,9 @@ class FakeLibrary:
         self.tasks = sorted(names or ["alpha", "beta"])
         if "typo" in self.tasks:
             raise UsageError("unknown task 'typo'; did you mean topo?")
-        self.sources = [f"src_{name}" for name in self.tasks]
+        self.source_of = {name: f"src_{name}" for name in self.tasks}
+        self.by_hand = tuple(source for source in self.source_of.values() if source in self.manual)
+        self.fetched = tuple(source for source in self.source_of.values() if source not in self.manual)
         self.acquired: dict[str, Any] = {}
         self.options, self.progress, self.store = options, progress, Store(settings.store)
         return self
@@ -60,6 +64,10 @@ class FakeLibrary:
             errors.pop(0) if errors else SimpleNamespace(files={"a": SimpleNamespace(bytes=2_000_000)})
         )
         return self.acquired[source]
+
+    def lack_of(self, source: str) -> SciriffError | None:
+        acquired = self.acquired[source]
+        return acquired if isinstance(acquired, SciriffError) else None
 
     def build_task(self, task: str) -> TaskOutcome:
         self.calls.append(f"build {task}")

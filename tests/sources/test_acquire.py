@@ -21,7 +21,7 @@ from source_support import (
     status,
 )
 
-from sciriff.errors import BlockedError, SourceError, UsageError
+from sciriff.errors import SourceError, UsageError
 from sciriff.sources import fetch
 from sciriff.sources.archives import MissingMemberError
 from sciriff.sources.failures import UnavailableError, UnreachableError
@@ -250,17 +250,6 @@ def test_samples_always(tmp_path: Path, samples: Path) -> None:
     assert got.files["text"].origin == "sample"
     with pytest.raises(UnavailableError, match="no bundled sample"):
         acquire(make_source({"text": {"url": NOWHERE}}), make_settings(tmp_path, samples="always"))
-
-
-def test_manual_sources_block_until_the_file_lies_there(tmp_path: Path) -> None:
-    source = make_source({"text": {"url": URL}}, kind="manual")
-    settings = make_settings(tmp_path)
-    with pytest.raises(BlockedError, match=r"fetched by hand.*put it at (\S+),") as caught:
-        acquire(source, settings)
-    place = Path(re.search(r"put it at (\S+),", str(caught.value))[1])  # type: ignore[index]
-    place.parent.mkdir(parents=True)
-    place.write_bytes(TOY)
-    assert acquire(source, settings).files["text"].sha256 == sha256(TOY)
 
 
 def test_a_remote_mirror_is_copied_into_the_cache(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class SourceFile(_Entry):
 
     Attributes:
         url: the primary address; also its name in mirrors and in ``sources.lock``.
+        filename: what the file is called, where the address does not say (Google Drive).
         mirrors: further addresses of the same bytes, tried in order.
         sha256: 64 hex digits, where known.
         bytes: size, where known.
@@ -58,6 +59,7 @@ class SourceFile(_Entry):
     """
 
     url: str
+    filename: str = Field("", pattern=r"^([A-Za-z0-9][\w.-]*)?$")
     mirrors: tuple[str, ...] = ()
     sha256: Sha256 | None = None
     bytes: int | None = Field(None, ge=0)
@@ -65,8 +67,8 @@ class SourceFile(_Entry):
 
     @property
     def name(self) -> str:
-        """File name: the last part of the address."""
-        return PurePosixPath(unquote(urlsplit(self.url).path)).name
+        """File name: the one that is stated, else the last part of the address."""
+        return self.filename or PurePosixPath(unquote(urlsplit(self.url).path)).name
 
 
 class Source(_Entry):

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sciriff.settings import Settings
+from sciriff.sources.catalogue import Source, SourceFile
 from sciriff.sources.endpoints import routed
 from sciriff.sources.exchange import Answer, ask
 from sciriff.sources.http import Downloaded, download
@@ -20,6 +21,8 @@ class Errand:
     """What to bring, and how.
 
     Attributes:
+        source: the source it belongs to.
+        file: its entry in the catalogue.
         target: where the file goes.
         sha256: what it must be: what the user has locked, else what the catalogue pins; None if neither.
         bytes: its size, likewise.
@@ -29,6 +32,8 @@ class Errand:
         policy: how patient to be.
     """
 
+    source: Source
+    file: SourceFile
     target: Path
     sha256: str | None
     bytes: int | None

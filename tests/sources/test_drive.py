@@ -13,9 +13,11 @@ from source_support import Answer, LoopbackServer, body, make_settings, make_sou
 
 from sciriff.errors import SourceError, TransientError
 from sciriff.settings import Settings
-from sciriff.sources.drive import next_address
+from sciriff.sources.drive import _Wanted, next_address
 from sciriff.sources.exchange import Answer as Page
+from sciriff.sources.failures import UnavailableError
 from sciriff.sources.fetch import acquire
+from sciriff.sources.lock import read_lock
 from sciriff.sources.patience import RetryPolicy
 
 ID = "1WKW8BAqluOlXrpy1B9mV3j3CtAK3JdnE"
@@ -49,12 +51,12 @@ def page(content: bytes, code: int = 200) -> Answer:
 @pytest.fixture
 def settings(tmp_path: Path, server: LoopbackServer) -> Settings:
     endpoints = f"https://drive.google.com={server.url}/drive,https://drive.usercontent.google.com={server.url}/content"
-    return make_settings(tmp_path, endpoints=endpoints, samples="never")
+    return make_settings(tmp_path, endpoints=endpoints, samples="never", manual=str(tmp_path / "by-hand"))
 
 
 @pytest.fixture
 def fetch(settings: Settings, policy: RetryPolicy) -> Callable[[], Path]:
-    source = make_source({"archive": {"url": URL}})
+    source = make_source({"archive": {"url": URL, "filename": "corpus.zip"}})
     return lambda: acquire(source, settings, policy=policy).files["archive"].path
 
 
@@ -87,16 +89,49 @@ def test_a_cut_download_goes_on_although_the_form_has_changed(
 
 @pytest.mark.parametrize("code", [200, 403])
 def test_a_spent_quota_says_how_to_get_the_file_by_hand(
-    fetch: Callable[[], Path], server: LoopbackServer, code: int
+    fetch: Callable[[], Path], settings: Settings, server: LoopbackServer, code: int
 ) -> None:
     server.serve(ASKED, page(QUOTA, code))
     with pytest.raises(
         SourceError, match=r"its quota is spent \(the page: Google Drive - Quota exceeded\. Sorry"
     ) as it:
         fetch()
-    assert "download it in a browser" in str(it.value)
+    assert f"save it as {settings.manual}/toy/corpus.zip" in str(it.value)
     assert "SCIRIFF_MIRROR" in str(it.value)
     assert not isinstance(it.value, TransientError)
+    place = Path(settings.manual) / "toy"
+    place.mkdir(parents=True)
+    (place / "corpus.zip").write_bytes(CONTENT)
+    got = fetch()
+    assert (got.read_bytes(), got.name) == (CONTENT, "archive-corpus.zip")
+    assert read_lock(settings.lock)[URL].sha256 == sha256(CONTENT)
+    assert len(server.requests) == 1
+
+
+def test_what_was_saved_by_hand_is_enough_without_a_network(settings: Settings) -> None:
+    source = make_source({"archive": {"url": URL, "filename": "corpus.zip"}})
+    offline = settings.model_copy(update={"offline": True})
+    with pytest.raises(UnavailableError, match="the network is forbidden"):
+        acquire(source, offline)
+    place = Path(settings.manual)
+    place.mkdir()
+    (place / "corpus.zip").write_bytes(SIGN_IN)
+    with pytest.raises(UnavailableError, match="the network is forbidden"):
+        acquire(source, offline)
+    (place / "corpus.zip").write_bytes(CONTENT)
+    assert acquire(source, offline).files["archive"].sha256 == sha256(CONTENT)
+
+
+def test_what_was_saved_by_hand_is_held_to_the_lock(
+    fetch: Callable[[], Path], settings: Settings, server: LoopbackServer
+) -> None:
+    server.serve(ASKED, body(CONTENT))
+    fetch().unlink()
+    place = Path(settings.manual)
+    place.mkdir()
+    (place / "corpus.zip").write_bytes(CONTENT[:-1])
+    with pytest.raises(SourceError, match=rf"fetched by hand: .*expected sha256 {sha256(CONTENT)}"):
+        fetch()
 
 
 def test_a_quota_that_is_spent_after_the_form(fetch: Callable[[], Path], server: LoopbackServer) -> None:
@@ -145,5 +180,5 @@ def test_a_busy_drive_is_waited_for(fetch: Callable[[], Path], server: LoopbackS
 def test_whatever_a_page_is_it_leads_nowhere_else(junk: bytes) -> None:
     for content in (junk, b"<html>" + junk, warning("u").replace(b"<form", junk + b"<form")):
         with suppress(SourceError):
-            leads = next_address(Page(URL, 200, "text/html", content, True), URL, ID, URL)
+            leads = next_address(Page(URL, 200, "text/html", content, True), URL, _Wanted(ID, URL, "by hand"))
             assert leads.startswith(("https://drive.usercontent.google.com/", "https://drive.google.com/"))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from source_support import LoopbackServer, body, make_settings, sha256, status
+from source_support import LoopbackServer, body, make_settings, make_source, sha256, status
 
 from sciriff.errors import BlockedError, SourceError, TransientError, UsageError
 from sciriff.sources.catalogue import SourceKind
@@ -17,8 +17,12 @@ from sciriff.sources.patience import RetryPolicy
 CONTENT = b"the corpus\n"
 
 
-def make_errand(tmp_path: Path, policy: RetryPolicy, sha: str | None = None, **fields: str) -> Errand:
-    return Errand(tmp_path / "f", sha, None, make_settings(tmp_path, **fields), {}, None, policy)
+def make_errand(
+    tmp_path: Path, policy: RetryPolicy, *urls: str, sha: str | None = None, kind: str = "http", **fields: str
+) -> Errand:
+    source = make_source({"text": {"url": urls[0], "mirrors": urls[1:]}}, kind=kind)
+    settings = make_settings(tmp_path, **fields)
+    return Errand(source, source.files["text"], tmp_path / "f", sha, None, settings, {}, None, policy)
 
 
 def test_every_kind_that_is_downloaded_has_its_function() -> None:
@@ -27,7 +31,7 @@ def test_every_kind_that_is_downloaded_has_its_function() -> None:
 
 def test_addresses_are_tried_in_order(server: LoopbackServer, tmp_path: Path, policy: RetryPolicy) -> None:
     urls = [server.serve("/a", status(404)), server.serve("/b", body(b"wrong")), server.serve("/c", body(CONTENT))]
-    fetch("http", make_errand(tmp_path, policy, sha256(CONTENT)), urls)
+    fetch(make_errand(tmp_path, policy, *urls, sha=sha256(CONTENT)))
     assert (tmp_path / "f").read_bytes() == CONTENT
     assert [path for path, _ in server.requests] == ["/a", "/b", "/c"]
 
@@ -35,16 +39,15 @@ def test_addresses_are_tried_in_order(server: LoopbackServer, tmp_path: Path, po
 def test_other_addresses_of_a_hub_file_are_plain_ones(
     server: LoopbackServer, tmp_path: Path, policy: RetryPolicy
 ) -> None:
-    errand = make_errand(tmp_path, policy, hub_endpoint=server.url)
-    primary = "https://huggingface.co/datasets/a/b/resolve/main/x.csv"
-    assert fetch("hub", errand, [primary, server.serve("/c", body(CONTENT))]).sha256 == sha256(CONTENT)
+    urls = ["https://huggingface.co/datasets/a/b/resolve/main/x.csv", server.serve("/c", body(CONTENT))]
+    assert fetch(make_errand(tmp_path, policy, *urls, kind="hub", hub_endpoint=server.url)).sha256 == sha256(CONTENT)
     assert server.requests[0][0] == "HEAD /datasets/a/b/resolve/main/x.csv"
 
 
 def test_if_all_addresses_fail_each_is_named(server: LoopbackServer, tmp_path: Path, policy: RetryPolicy) -> None:
     urls = [server.serve("/a", status(404)), server.serve("/b", status(410))]
     with pytest.raises(SourceError, match=rf"{urls[0]}.*404.*{urls[1]}.*410"):
-        fetch("http", make_errand(tmp_path, policy), urls)
+        fetch(make_errand(tmp_path, policy, *urls))
 
 
 @pytest.mark.parametrize(

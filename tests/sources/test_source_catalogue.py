@@ -58,6 +58,8 @@ def test_every_address_fits_the_kind_of_its_source(entry: Source, file: SourceFi
     check_address(file.url, entry.kind)
     if entry.kind == "hub":
         assert PurePosixPath(hub_file(file.url).path).suffix in READ_FROM_THE_HUB, "data only, never a script"
+    if urlsplit(file.url).hostname == "drive.google.com":
+        assert file.filename, "the address does not say how the file is called"
     if entry.kind == "lfs":
         assert file.sha256, "the pointer names the hash"
         assert file.bytes, "and the size"

@@ -14,11 +14,6 @@ from sample_files import SAMPLES, json_file
 from sciriff.sources.catalogue import load_catalogue
 from sciriff.tasks.binding import bound_tasks, load_binding
 
-_NO_SAMPLE = {  # other tables of the same source, of which no task has a sample yet
-    "https://github.com/bflashcp3f/schema-to-json/raw/master/data/chemtables.zip",
-    "https://github.com/bflashcp3f/schema-to-json/raw/master/data/mltables.zip",
-}
-
 
 def test_mirror_tells_size_and_hash_of_every_file() -> None:
     entries = json_file("mirror.json")
@@ -35,7 +30,7 @@ def test_every_url_is_one_of_the_catalogue_and_none_is_missing() -> None:
     catalogue = load_catalogue()
     wanted = {load_binding(task).source for task in bound_tasks()} | {"tulu_v2_sft_mixture"}
     urls = {file.url for source in wanted for file in catalogue[source].files.values()}
-    assert set(json_file("mirror.json")) == urls - _NO_SAMPLE
+    assert set(json_file("mirror.json")) == urls
 
 
 def test_samples_stay_small() -> None:

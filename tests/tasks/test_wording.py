@@ -30,7 +30,27 @@ CELLS = [
 ]
 SCIERC_TYPES = ["Task", "Method", "Metric", "Material", "OtherScientificTerm", "Generic"]
 SCIERC_MENTIONS = {"Method": ["parser"], "Material": ["German", "newspaper text"], "Metric": ["F-score"]}
+CLAIM = {
+    "claim": "Aspirin lowers fever.",
+    "abstract_with_newlines": "We gave “aspirin”.\nFever fell.",
+    "output_json_with_sentences": '{"verdict": "SUPPORT", "evidence": ["Fever fell."]}',
+    "abstract_with_ids": "[0] We gave “aspirin”. [1] Fever fell.",
+    "output_json_with_ids": '{"verdict": "SUPPORT", "evidence": [1]}',
+}
+DATASET_CHOICE = {
+    "query": "A parser for birds.",
+    "keyphrase_query": "parsing birds",
+    "context": "Roads: Roads is large.\nTrees, B: Trees is free.\nMaps: Maps is new.",
+    "options": "A: Roads  B: Trees, B  C: Maps",
+}
 VARIABLES: dict[str, dict[str, Any]] = {
+    "acl_arc_intent_classification": {
+        "section": "Related work",
+        "context_before": "Parsers are slow.",
+        "citation_sentence": "They lose heads ( A , 1999 ) .",
+        "context_after": "Ours does not.",
+        "label": "Background",
+    },
     "anat_em_ner": entities(["AnatomicalEntity"], AnatomicalEntity=["liver"]),
     "annotated_materials_syntheses_events": {
         "abstract": "10.1000/example\nMaking ZnO\nZnO was calcined in air.",
@@ -43,6 +63,7 @@ VARIABLES: dict[str, dict[str, Any]] = {
             "Solvent_Material",
         ],
     },
+    "bc7_litcovid_topic_classification": {"text": ABSTRACT, "labels": ["Case Report", "Treatment"]},
     "bioasq_factoid_qa": {
         "question": "Which organ is affected?",
         "snippets": "The liver suffers.\nEnzymes of the liver “rise”.",
@@ -73,8 +94,52 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "cdr_ner": entities(["Chemical", "Disease"], Chemical=["aspirin"], Disease=["fever", "pain"]),
     "chemdner_ner": entities(["Chemical"], Chemical=["aspirin"]),
     "chemprot_ner": entities(["Chemical", "Protein"], Chemical=["aspirin"], Protein=["liver enzymes"]),
+    "chemprot_re": {
+        "org_text": ABSTRACT,
+        "re_triples": [["“aspirin”", "INDIRECT-DOWNREGULATOR", "liver enzymes"]],
+    },
+    "chemtables_te": {
+        "table_code_text": "<table><tr><td>3a</td><td>0.36</td><td>71</td></tr></table>",
+        "json_records": "\n".join(
+            json.dumps(cell)
+            for cell in (
+                {"value": "0.36", "type": "IC50", "unit": "μM", "treatment": "3a", "target": "xx"},
+                {"value": "71", "type": "Other"},
+            )
+        ),
+    },
+    "chia_ner": entities(sorted(load_binding("chia_ner").formatter.args["types"].values()), Person=["Patients"]),
+    "chemsum_single_document_summarization": {
+        "title": "Rods of ZnO",
+        "article_text": "Introduction\n<p>Rods are thin.</p>\n\nResults\nThey grew.",
+        "abstract": "We grew rods.",
+    },
     "covid_deepset_qa": {"article": ABSTRACT, "question": "What is affected?", "answer": "fever & pain in mice."},
+    "covidfact_entailment": CLAIM,
+    "craftchem_ner": {
+        "tokens": ["Aspirin", "enters", "muscle", "."],
+        "sentence": "Aspirin enters muscle .",
+        "entities": ["Aspirin"],
+    },
+    "data_reco_mcq_mc": {**DATASET_CHOICE, "answer_names": ["Trees, B", "Maps"]},
+    "data_reco_mcq_sc": {**DATASET_CHOICE, "answer": "Trees, B", "year": 2021},
+    "ddi_ner": entities(["Brand", "DrugGroup", "Drug", "UnapprovedDrug"], Drug=["aspirin"]),
+    "drug_combo_extraction_re": {
+        "paragraph": "We gave A. B beat A , and A with B beat both . So it was.",
+        "sentence": "B beat A , and A with B beat both .",
+        "relations": [["A", "B", "POS"]],
+    },
+    "evidence_inference": {
+        "document": ABSTRACT,
+        "evidence": [
+            ["aspirin", None, "fever", "significantly decreased", "Effects of “aspirin” on fever"],
+            ["aspirin", "placebo", "pain - mice", "no significant difference", "pain in mice"],
+        ],
+    },
+    "genia_ner": entities(["DNA", "RNA", "CellLine", "CellType", "Protein"], Protein=["liver enzymes"]),
     "gnormplus_ner": entities(["Gene"], Gene=["liver enzymes"]),
+    "healthver_entailment": CLAIM,
+    "linnaeus_ner": entities(["Species"], Species=["mice", "Patients"]),
     "medmentions_ner": entities(
         [*load_binding("medmentions_ner").formatter.args["types"].values()],
         AnatomicalStructure=["liver"],
@@ -82,12 +147,39 @@ VARIABLES: dict[str, dict[str, Any]] = {
         Eukaryote=["mice"],
         Finding=["fever", "pain"],
     ),
+    "mltables_te": {
+        "table_code_text": "We tag news.\n\n\\begin{tabular}{l|c}\nOurs & 96.2 \\\\\n\\end{tabular}",
+        "json_records": json.dumps(
+            {
+                "value": "96.2",
+                "type": "Result",
+                "task": "tagging",
+                "metric": "xx",
+                "training data/set": "xx",
+                "test data/set": "news",
+                "model": "Ours",
+                "model settings": {"xx": "yy"},
+                "experimental settings": {"xx": "yy"},
+            }
+        ),
+    },
+    "multicite_intent_classification": {
+        "input_transformed": "We follow<cite> Ito (2001)</cite> in the choice of “features”.",
+        "output_transformed": ["Uses", "FutureWork"],
+    },
     "ncbi_ner": entities(["Disease"], Disease=["fever", "pain"]),
     "nlmchem_ner": entities(["Chemical"], Chemical=["aspirin"]),
     "nlmgene_ner": entities(["Gene"]),
     "discomat_te": {
         "table_code_text": "| Glass | SiO2 (mol%) | Density |\n| G1 | 70 | 2.41 |\n\nCaption: Glasses",
         "json_records": "\n".join(json.dumps(cell) for cell in CELLS),
+    },
+    "pico_ner": entities(["Participant", "Intervention", "Outcome"], Intervention=["aspirin"], Outcome=["fever"]),
+    "mup_single_document_summarization": {
+        "paper_name": "A parser",
+        "text": "Abstract\nWe parse.\n\n1 Introduction\nParsing is hard.",
+        "summary": "It parses. It is fast.",
+        "summary_sentences": 2,
     },
     "pubmedqa_qa": {"context": "(METHODS) Mice.\n(RESULTS) Better.", "question": "Is it better?", "answer": "YES"},
     "qasper_abstractive_qa": {
@@ -97,7 +189,16 @@ VARIABLES: dict[str, dict[str, Any]] = {
         "evidence": ["We did “this”."],
         "unanswerable": False,
     },
+    "qasa_abstractive_qa": {"context": SCIENCE, "question": "For what is it?", "composition": "It is for German."},
+    "qasper_extractive_qa": {
+        "paper": "A paper\n\nIts abstract.\n\nIntroduction\nWe did “this”.\nAnd that.",
+        "question": "What did they do?",
+        "answer": ["“this”", "that"],
+        "evidence": ["We did “this”.", "And that."],
+        "unanswerable": False,
+    },
     "scicite_classification": {"string": "We used the assay of Smith et al. (1999).", "label": 0},
+    "scifact_entailment": CLAIM,
     "scierc_ner": {
         "org_text": SCIENCE,
         "ner_dict": {name: SCIERC_MENTIONS.get(name, []) for name in SCIERC_TYPES},
@@ -105,8 +206,10 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "scierc_re": {"org_text": SCIENCE, "re_answer": [["F-score", "parser", "EVALUATE-FOR"]]},
 }
 TEMPLATE_COUNTS = {
+    "acl_arc_intent_classification": 3,
     "anat_em_ner": 3,
     "annotated_materials_syntheses_events": 1,
+    "bc7_litcovid_topic_classification": 3,
     "bioasq_factoid_qa": 3,
     "bioasq_general_qa": 3,
     "bioasq_list_qa": 1,
@@ -115,21 +218,43 @@ TEMPLATE_COUNTS = {
     "cdr_ner": 3,
     "chemdner_ner": 3,
     "chemprot_ner": 3,
+    "chemprot_re": 3,
+    "chemtables_te": 1,
+    "chia_ner": 3,
+    "chemsum_single_document_summarization": 2,
     "covid_deepset_qa": 3,
+    "covidfact_entailment": 2,
+    "craftchem_ner": 3,
+    "data_reco_mcq_mc": 3,
+    "data_reco_mcq_sc": 3,
+    "ddi_ner": 3,
     "discomat_te": 1,
+    "drug_combo_extraction_re": 1,
+    "evidence_inference": 1,
+    "genia_ner": 3,
     "gnormplus_ner": 3,
+    "healthver_entailment": 2,
+    "linnaeus_ner": 3,
     "medmentions_ner": 3,
+    "mup_single_document_summarization": 2,
+    "mltables_te": 1,
+    "multicite_intent_classification": 3,
     "ncbi_ner": 3,
     "nlmchem_ner": 3,
     "nlmgene_ner": 3,
+    "pico_ner": 3,
     "pubmedqa_qa": 4,
+    "qasa_abstractive_qa": 1,
     "qasper_abstractive_qa": 1,
+    "qasper_extractive_qa": 1,
     "scicite_classification": 3,
     "scierc_ner": 2,
+    "scifact_entailment": 2,
     "scierc_re": 1,
 }
-ROLES_DIFFER = {"bioasq_factoid_qa", "bioasq_yesno_qa"}
-"""Tasks with a template that judges an answer instead of giving one, so that not all templates use all variables."""
+ENTAILMENT_TASKS = ["covidfact_entailment", "healthver_entailment", "scifact_entailment"]
+ROLES_DIFFER = {"bioasq_factoid_qa", "bioasq_yesno_qa", *ENTAILMENT_TASKS}
+"""Tasks whose templates ask for different things, such as judging an answer, so that not all use all variables."""
 TASKS = resource_dir("templates") / "tasks"
 WORDINGS = [(task, template_id) for task, count in TEMPLATE_COUNTS.items() for template_id in range(count)]
 ENTITY_TASKS = [
@@ -138,11 +263,16 @@ ENTITY_TASKS = [
     "cdr_ner",
     "chemdner_ner",
     "chemprot_ner",
+    "chia_ner",
+    "ddi_ner",
+    "genia_ner",
     "gnormplus_ner",
+    "linnaeus_ner",
     "medmentions_ner",
     "ncbi_ner",
     "nlmchem_ner",
     "nlmgene_ner",
+    "pico_ner",
     "scierc_ner",
 ]
 
@@ -170,7 +300,7 @@ def test_prompts_read_cleanly(task: str, template_id: int) -> None:
     assert not re.search(r"\|\|\||None|Undefined|\{\{|\{%|\\u00", prompt)
     assert "\n\n\n" not in prompt
     assert not re.search(r"[ \t]$", prompt, re.MULTILINE)
-    assert "  " not in prompt
+    assert "  " not in prompt.replace(VARIABLES[task].get("options", "\0"), "")
 
 
 @pytest.mark.parametrize(("task", "template_id"), WORDINGS)
@@ -219,6 +349,16 @@ def test_entity_answers_keep_a_key_for_each_type(task: str) -> None:
     types = list(VARIABLES[task]["ner_dict"])
     output = render(task, 0, ner_dict={name: [] for name in types}).output
     assert json.loads(output) == {name: [] for name in types}
+
+
+@pytest.mark.parametrize("template_id", range(3))
+def test_chemical_prompts_show_an_array_and_name_the_empty_one(template_id: int) -> None:
+    prompt = render("craftchem_ner", template_id).input
+    (example,) = (json.loads(found) for found in re.findall(r"\[\"[^\[\]]*\]", prompt))
+    assert all(isinstance(term, str) for term in example)
+    assert re.search(r"empty array|array is empty", prompt)
+    assert "ChEBI" in prompt
+    assert render("craftchem_ner", template_id, entities=[]).output == "[]"
 
 
 def test_event_example_is_valid_and_copied_from_its_excerpt() -> None:
@@ -325,6 +465,87 @@ def test_paper_example_is_valid() -> None:
     assert set(example) == {"answer", "evidence"}
     assert isinstance(example["answer"], str)
     assert all(isinstance(paragraph, str) for paragraph in example["evidence"])
+
+
+@pytest.mark.parametrize("task", ENTAILMENT_TASKS)
+@pytest.mark.parametrize("template_id", range(2))
+def test_verdicts_are_glossed_and_examples_keep_the_promise(task: str, template_id: int) -> None:
+    prompt = render(task, template_id).input
+    labels = suite(task)["meta"]["sciriff"]["labels"]
+    assert set(re.findall(r"SUPPORT|CONTRADICT|NEI", prompt)) == set(labels)
+    assert ("empty" in prompt) == ("NEI" in labels)
+    (example,) = re.findall(r"\{\"verdict.*?\]\}", prompt)
+    facts = compile_checks(suite(task)).facts(Rendered(prompt, example), instance_id="x", template_id=0, tokens=1)
+    assert facts.problem == ""
+    numbers = [item for item in json.loads(example)["evidence"] if isinstance(item, int)]
+    assert bool(numbers) == (template_id == 1)
+    assert numbers == sorted(set(numbers))
+
+
+def test_only_claims_on_covid_are_called_so() -> None:
+    assert "COVID-19" in render("covidfact_entailment", 0).input
+    for task, template_id in (("covidfact_entailment", 1), ("healthver_entailment", 0), ("healthver_entailment", 1)):
+        assert "public health" in render(task, template_id).input
+    assert all("scientific claim" in render("scifact_entailment", template_id).input for template_id in range(2))
+
+
+def test_the_markers_the_summary_judge_looks_for() -> None:
+    lines = render("mup_single_document_summarization", 0).input.splitlines()
+    place = lines.index("Paper title:")
+    assert lines[place + 1] == "A parser"
+    assert lines[lines.index("Paper body:") + 1 : -2] == [
+        "Abstract",
+        "We parse.",
+        "",
+        "1 Introduction",
+        "Parsing is hard.",
+    ]
+    assert lines[-1] == "2-sentence paper summary:"
+    assert sum("sentence paper summary" in line or "Paper body:" in line for line in lines) == 2
+
+
+def test_a_summary_of_one_sentence_is_asked_for_in_good_grammar() -> None:
+    task = "mup_single_document_summarization"
+    one = render(task, 0, summary="It parses.", summary_sentences=1).input
+    assert "exactly 1 sentence long" in one
+    assert one.endswith("\n1-sentence paper summary:")
+    assert "exactly 2 sentences long" in render(task, 0).input
+    assert "sentence" not in render(task, 1).input
+
+
+def test_papers_without_abstract_stand_between_dashed_lines() -> None:
+    task = "chemsum_single_document_summarization"
+    lines = render(task, 1, article_text="Results\nThey grew.\n").input.splitlines()
+    first, last = (place for place, line in enumerate(lines) if line == "-" * 40)
+    assert lines[first + 1 : last] == ["Rods of ZnO", "", "Results", "They grew."]
+    assert "HTML" in render(task, 0).input
+
+
+def test_paper_spans_are_copied_and_may_be_missing() -> None:
+    task = "qasper_extractive_qa"
+    assert json.loads(render(task, 0).output) == {
+        "answer": ["“this”", "that"],
+        "evidence": ["We did “this”.", "And that."],
+    }
+    assert render(task, 0, unanswerable=True, answer=[], evidence=[]).output == "null"
+    prompt = render(task, 0).input
+    example = next(line for line in prompt.splitlines() if line.startswith("{"))
+    spans, evidence = (json.loads(example)[key] for key in ("answer", "evidence"))
+    assert all(any(span in text for text in evidence) for span in spans)
+
+
+@pytest.mark.parametrize("template_id", range(3))
+def test_data_sets_are_answered_by_name(template_id: int) -> None:
+    several = render("data_reco_mcq_mc", template_id)
+    assert json.loads(several.output) == ["Trees, B", "Maps"]
+    (example,) = {*re.findall(r"\[\"[^\[\]]*\]", several.input)}
+    assert all(isinstance(name, str) for name in json.loads(example))
+    single = render("data_reco_mcq_sc", template_id)
+    assert single.output == "Trees, B"
+    assert "name" in single.input
+    assert "letter" in single.input
+    assert ("2021" in single.input) == (template_id == 0)
+    assert "year" not in render("data_reco_mcq_sc", template_id, year=None).input
 
 
 @pytest.mark.parametrize("path", sorted(TASKS.glob("*.yaml")), ids=lambda path: path.stem)

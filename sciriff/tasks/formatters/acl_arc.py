@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ LABELS: Mapping[str, str] = {
 """The corpus's name of an intent -> ours, in the order in which prompts list them."""
 
 _PUNCTUATION = frozenset(".,;:!?")
+_HIGH = re.compile("[\x80-\xff]+")
 _UNREADABLE = frozenset({"Cc", "Cn", "Co", "Cs"})  # control, unassigned, private use, surrogate
 
 
@@ -31,8 +33,8 @@ def format_acl_arc(record: Mapping[str, Any], *, fidelity: Fidelity = "corrected
     - ``context_before``, ``context_after`` (str): the sentences around it, made of their tokens; may be blank;
     - ``label`` (str): the intent, and ``all_distinct_labels`` (list of str): all intents.
 
-    Characters that cannot be read, such as the NUL bytes and the remains of Arabic fonts that the papers' conversion
-    left between tokens, are dropped. Under ``original`` they stay, and a section without a name is ``None``.
+    The papers' conversion left UTF-8 read as Latin-1, NUL bytes, and the codes of fonts that were not resolved: the
+    first is undone, the others are dropped. Under ``original`` all stay, and a section without a name is ``None``.
 
     Args:
         record: a line of the release: ``text``, ``intent``, ``section_title``, ``section_name``, ``sents_before`` and
@@ -45,7 +47,7 @@ def format_acl_arc(record: Mapping[str, Any], *, fidelity: Fidelity = "corrected
         RecordError: if the intent is unknown, or a field is of another type.
     """
     where = f"citation {record.get('citation_id')}"
-    if record.get("intent") not in LABELS:
+    if record.get("intent") not in tuple(LABELS):
         raise RecordError(where, f"intent is {record.get('intent')!r}, expected one of {', '.join(LABELS)}")
     if not isinstance(record.get("text"), str):
         raise RecordError(where, "field 'text': expected a string")
@@ -53,10 +55,10 @@ def format_acl_arc(record: Mapping[str, Any], *, fidelity: Fidelity = "corrected
     sentence = record["text"] if parity else _readable(record["text"])
     if not sentence.strip():
         raise Dropped("blank text")
-    section = record.get("section_title") or record.get("section_name") or (None if parity else "")
+    section = str(record.get("section_title") or record.get("section_name") or (None if parity else ""))
     yield {
         "citation_sentence": sentence,
-        "section": str(section),
+        "section": section if parity else _readable(section),
         "context_before": _context(record, "sents_before", where, parity),
         "context_after": _context(record, "sents_after", where, parity),
         "label": LABELS[record["intent"]],
@@ -82,23 +84,22 @@ def _context(record: Mapping[str, Any], name: str, where: str, parity: bool) -> 
 def _with_gap(token: str, after: str, parity: bool) -> str:
     """A token and what follows it. Text between tokens that is no punctuation gets a blank before it."""
     if not parity:
-        token, gap = _readable(token), _readable(_decoded(after))
+        token, gap = _readable(token), _readable(after)
         after = gap if gap == after or gap.strip() else " "
     stripped = after.strip()
     return token + (f" {after}" if stripped and stripped not in _PUNCTUATION else after)
 
 
-def _decoded(text: str) -> str:
-    """Undo UTF-8 bytes that were read as Latin-1."""
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin-1").decode()
-    except UnicodeError:
-        return text
-
-
 def _readable(text: str) -> str:
+    """Undo UTF-8 that was read as Latin-1, then drop what cannot be read."""
     if text.isascii() and text.isprintable():
         return text
+    text = _HIGH.sub(_decoded, text)
     return "".join(char for char in text if char in "\t\n" or unicodedata.category(char) not in _UNREADABLE)
+
+
+def _decoded(run: re.Match[str]) -> str:
+    try:
+        return run[0].encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return run[0]

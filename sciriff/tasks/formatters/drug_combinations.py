@@ -43,7 +43,7 @@ def format_drug_combinations(
     relations = _relations(record, where)
     if fidelity == "corrected":
         relations = [list(relation) for relation in dict.fromkeys(tuple(dict.fromkeys(drugs)) for drugs in relations)]
-    found = _PUBMED.fullmatch(record.get("source") or "")
+    found = _PUBMED.fullmatch(str(record.get("source")))
     yield {
         **record,
         "relations": relations,

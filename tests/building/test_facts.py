@@ -94,6 +94,30 @@ def test_relations() -> None:
         assert not look(checks, TEXT, dumped(bad)).output_conforms
 
 
+def test_arrays_of_mentions() -> None:
+    checks = bundled("craftchem_ner")
+    good = look(checks, TEXT, dumped(["Aspirin", "beta-1 receptor"]))
+    assert (good.mentions, good.problem) == (2, "")
+    assert look(checks, TEXT, "[]").problem == ""
+    assert look(checks, TEXT, dumped(["aspirin"])).mentions_missing == 1
+    for bad in (["Aspirin", "Aspirin"], [""], [5], {"CHEBI": ["Aspirin"]}, "Aspirin", None):
+        assert not look(checks, TEXT, dumped(bad)).output_conforms
+
+
+def test_under_original_repeated_and_unspaced_mentions_are_let_through() -> None:
+    suites = {task: json.loads((resource_dir("expectations") / f"{task}.json").read_bytes()) for task in SUITES}
+    repeated = look(compile_checks(suites["craftchem_ner"], "original"), TEXT, dumped(["Aspirin", "Aspirin"]))
+    assert (repeated.problem, repeated.mentions) == ("", 2)
+    types = suites["genia_ner"]["meta"]["sciriff"]["labels"]
+    spaced = dumped({kind: ["beta - 1 receptor"] for kind in types})
+    assert look(compile_checks(suites["genia_ner"], "original"), TEXT, spaced).problem == ""
+    assert look(compile_checks(suites["genia_ner"]), TEXT, spaced).mentions_missing == len(types)
+    other = look(
+        compile_checks(suites["genia_ner"], "original"), TEXT, dumped({kind: [] for kind in [*types, "Lipid"]})
+    )
+    assert not other.output_conforms
+
+
 def test_events() -> None:
     checks = bundled("annotated_materials_syntheses_events")
     event = {"arguments": [["Aspirin", "Recipe_Target"]], "trigger": "blocked"}
@@ -147,6 +171,39 @@ def test_answers_with_evidence() -> None:
     assert look(checks, TEXT, "null").problem == ""
     assert look(checks, TEXT, dumped({"answer": "It helps.", "evidence": ["Aspirin helps."]})).mentions_missing == 1
     for bad in ({"answer": "", "evidence": ["x"]}, {"answer": "x", "evidence": []}, {"answer": "x"}, "null"):
+        assert not look(checks, TEXT, dumped(bad)).output_conforms
+
+
+def test_verdicts_with_evidence() -> None:
+    checks = bundled("scifact_entailment")
+    for evidence, mentions in ((["Aspirin lowers fever."], 1), ([0, 2], 0)):
+        facts = look(checks, TEXT, dumped({"verdict": "SUPPORT", "evidence": evidence}))
+        assert (facts.mentions, facts.problem) == (mentions, "")
+    assert look(checks, TEXT, dumped({"verdict": "NEI", "evidence": []})).problem == ""
+    assert look(checks, TEXT, dumped({"verdict": "TRUE", "evidence": [0]})).unknown_labels == 1
+    assert look(bundled("covidfact_entailment"), TEXT, dumped({"verdict": "NEI", "evidence": []})).unknown_labels == 1
+    assert look(checks, TEXT, dumped({"verdict": "SUPPORT", "evidence": ["aspirin"]})).mentions_missing == 1
+    for verdict, wrong in (
+        ("NEI", [0]),
+        ("SUPPORT", []),
+        ("SUPPORT", [1, 1]),
+        ("SUPPORT", [-1]),
+        ("SUPPORT", ["5", 5]),
+    ):
+        assert not look(checks, TEXT, dumped({"verdict": verdict, "evidence": wrong})).output_conforms
+
+
+def test_spans_with_evidence() -> None:
+    checks = bundled("qasper_extractive_qa")
+    good = look(checks, TEXT, dumped({"answer": ["fever", "receptor was"], "evidence": ["Aspirin lowers fever."]}))
+    assert (good.mentions, good.problem) == (3, "")
+    assert look(checks, TEXT, "null").problem == ""
+    assert look(checks, TEXT, dumped({"answer": ["cough"], "evidence": ["cough"]})).mentions_missing == 2
+    for bad in (
+        {"answer": "fever", "evidence": ["fever"]},
+        {"answer": [], "evidence": ["fever"]},
+        {"answer": ["fever"]},
+    ):
         assert not look(checks, TEXT, dumped(bad)).output_conforms
 
 

@@ -88,6 +88,76 @@ def test_a_surface_text_broken_over_lines_is_put_together() -> None:
     ]
 
 
+def spans_in(text: str, *pieces: str) -> str:
+    """Offsets of pieces that stand in order in a text, as brat writes them."""
+    places = []
+    at = 0
+    for piece in pieces:
+        at = text.index(piece, at)
+        places.append(f"{at} {at + len(piece)}")
+    return ";".join(places)
+
+
+def test_offsets_of_mentions_in_pieces_count_carriage_returns() -> None:
+    text = "Any emergency\r\nor life-threatening\r\nsituation.\r\nAge over 90\r\n"
+    annotations = (
+        f"T1\tCondition {spans_in(text, 'emergency', 'situation')}\temergency situation\n"
+        f"T2\tQualifier {spans_in(text, 'life-threatening')}\tlife-threatening\n"
+        f"T3\tScope {spans_in(text, 'Any', 'emergency', 'situation')}\tAny emergency situation\n"
+        f"T4\tValue {spans_in(text, 'over 90')}\tover 90\n"
+    )
+    for ending in ("\n", "\r\n"):
+        files = {"a.txt": text.encode(), "a.ann": annotations.replace("\n", ending).encode()}
+        (document,) = read("brat", files, "*")
+        assert document.passages == ("Any emergency\nor life-threatening\nsituation.\nAge over 90\n",)
+        assert [entity.text for entity in document.entities] == [
+            ("emergency", "situation"),
+            ("life-threatening",),
+            ("Any", "emergency", "situation"),
+            ("over 90",),
+        ]
+
+
+def test_a_piece_that_runs_over_a_line_end_has_a_plain_newline() -> None:
+    text = "renal\r\nor liver failure"
+    annotations = f"T1\tScope {spans_in(text, text[:12], 'failure')}\trenal or li failure\n"
+    files = {"a.txt": text.encode(), "a.ann": annotations.encode()}
+    assert read("brat", files, "*")[0].entities[0].text == ("renal\nor li", "failure")
+
+
+def test_control_characters_of_a_text_count_and_stay() -> None:
+    text = "NUL\0 and\x0b tabs\tin\x1b text\u2028here"
+    annotations = f"T1\tA {spans_in(text, 'tabs')}\ttabs\nT2\tB {spans_in(text, 'NUL' + chr(0), 'here')}\tNUL\0 here"
+    (document,) = read("brat", {"a.txt": text.encode(), "a.ann": annotations.encode()}, "*")
+    assert document.passages == (text,)
+    assert [entity.text for entity in document.entities] == [("tabs",), ("NUL\0", "here")]
+
+
+def test_a_byte_order_mark_and_blank_lines_do_not_count() -> None:
+    text = "aspirin or heparin"
+    annotations = (
+        f"\n\nT1\tDRUG {spans_in(text, 'heparin')}\theparin\n \nT2\tDRUG {spans_in(text, 'aspirin')}\taspirin\n\n\n"
+    )
+    files = {"a.txt": b"\xef\xbb\xbf" + text.encode(), "a.ann": b"\xef\xbb\xbf" + annotations.encode()}
+    (document,) = read("brat", files, "*")
+    assert document.passages == (text,)
+    assert [entity.text for entity in document.entities] == [("heparin",), ("aspirin",)]
+
+
+def test_documents_of_several_folders_are_sorted_together() -> None:
+    files = {
+        f"c/{folder}/{name}{suffix}": b""
+        for suffix in (".ann", ".txt")
+        for folder, name in (
+            ("MedLine", "9"),
+            ("DrugBank", "Iron (oral)_ddi"),
+            ("MedLine", "10"),
+            ("DrugBank", "Ace b"),
+        )
+    }
+    assert [document.id for document in read("brat", files, "c/*")] == ["10", "9", "Ace b", "Iron (oral)_ddi"]
+
+
 def test_documents_come_by_id_and_resource_forks_are_passed_over() -> None:
     files = {
         "x/b.ann": b"",

@@ -251,6 +251,20 @@ def test_covid_qa() -> None:
     assert sum(record["context"].startswith(record["answers"][0]["text"]) for record in found) == 1
 
 
+def test_ebm_nlp() -> None:
+    found = documents("ebm_nlp/ebm_nlp_2_00.tar.gz", "ebm_nlp", "corpus!ebm_nlp_2_00/*", part="test/gold")
+    assert [document.id for document in found] == ["10589810"]
+    (document,) = found
+    assert document.passages[0].startswith("Clinical effects of root instrumentation using conventional steel or")
+    assert len(document.passages[0].split(" ")) == 359
+    assert all(entity.text[0] in document.passages[0] for entity in document.entities)
+    assert Counter(entity.type for entity in document.entities) == {
+        "Participant_Sample-size": 3,
+        "Intervention_Other": 5,
+        "Outcome_Physical": 8,
+    }
+
+
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_qasper(split: str) -> None:
     found: Any = read("qasper/qasper-train-dev-v0.3.tgz", "json_object", f"corpus!qasper-{split}-v0.3.json")

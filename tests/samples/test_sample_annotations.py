@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -51,6 +52,156 @@ def test_anat_em_has_the_oddities_of_the_real_archive() -> None:
         not content.isascii() for name, content in members.items() if name.endswith(".txt") and "/._" not in name
     )
     assert all(any(part in name for name in members) for part in ("-sec-", "-caption-"))
+
+
+def _mentions_in_pieces(members: dict[str, bytes]) -> Iterator[tuple[str, str, list[str], str]]:
+    """Name, type, pieces cut out of the text, and surface of each T line, of which some go over several lines."""
+    for name, content in members.items():
+        if name.endswith(".ann"):
+            text = members[name.removesuffix(".ann") + ".txt"].decode()
+            for number, entry in enumerate(re.split(r"^(?=[TRA*]\d*\t)", content.decode(), flags=re.MULTILINE)):
+                assert entry or number == 0, name
+                if entry.startswith("T"):
+                    _, place, surface = entry.removesuffix("\n").split("\t")
+                    kind, spans = place.split(" ", 1)
+                    pieces = [text[slice(*map(int, span.split()))] for span in spans.split(";")]
+                    yield name, kind, pieces, surface
+
+
+@pytest.mark.parametrize(
+    ("members", "types"),
+    [(zip_members("chia/21728850"), 20), (zip_members("ddi/DDICorpus-2013(BRAT).zip"), 4)],
+    ids=["chia", "ddi"],
+)
+def test_brat_offsets_count_carriage_returns(members: dict[str, bytes], types: int) -> None:
+    kinds = set()
+    in_pieces = 0
+    for name, kind, pieces, surface in _mentions_in_pieces(members):
+        assert " ".join(pieces).replace("\r\n", "\n") == surface, name
+        kinds.add(kind)
+        in_pieces += len(pieces) > 1
+    assert len(kinds) == types
+    assert in_pieces >= 3
+    assert any(b"\r\n" in content for name, content in members.items() if name.endswith(".txt"))
+    assert not all(b"\r\n" in content for name, content in members.items() if name.endswith(".txt"))
+    files = [name for name in members if name.endswith((".txt", ".ann"))]
+    assert files != sorted(files)
+
+
+def test_chia_has_the_oddities_of_the_real_archive() -> None:
+    members = zip_members("chia/21728850")
+    stems = {name.rpartition("/")[2][:-4] for name in members if name.endswith(".txt")}
+    trials = {stem.partition("_")[0] for stem in stems}
+    assert stems == {f"{trial}_{half}" for trial in trials for half in ("inc", "exc")}
+    assert len(trials) >= 12
+    texts = [content for name, content in members.items() if name.endswith(".txt")]
+    assert b"" in texts
+    assert b"NA" in texts
+    annotations = b"".join(content for name, content in members.items() if name.endswith(".ann"))
+    assert re.search(rb"^\*\tOR T\d+ T\d+$", annotations, re.MULTILINE)
+    assert re.search(rb"^R\d+\tHas_temporal ", annotations, re.MULTILINE)
+    assert re.search(rb"^(?![TRA]\d+\t|\*\t).+", annotations, re.MULTILINE)
+
+
+def test_ddi_has_the_oddities_of_the_real_archive() -> None:
+    members = zip_members("ddi/DDICorpus-2013(BRAT).zip")
+    folders = {name.rpartition("/")[0] for name in members}
+    assert folders == {
+        f"DDICorpusBrat/{split}/{kind}" for split in ("Train", "Test") for kind in ("DrugBank", "MedLine")
+    }
+    assert any(" (" in name for name in members)
+    assert any(not content for name, content in members.items() if name.endswith(".ann"))
+
+
+def test_linnaeus_tags_stand_where_they_say() -> None:
+    members = tar_members("linnaeus/download")
+    root = "manual-corpus-species-1.0"
+    texts = {
+        name.rpartition("/")[2].removesuffix(".txt"): content.decode()
+        for name, content in members.items()
+        if "/txt/" in name
+    }
+    header, *tags = members[f"{root}/tags.tsv"].decode().removesuffix("\n").split("\n")
+    assert header == "#species id\tdocument\tstart\tend\ttext\tcode"
+    codes, documents = set(), set()
+    for species, document, start, end, surface, code in (tag.split("\t") for tag in tags):
+        assert texts[document][int(start) : int(end)] == surface
+        assert re.fullmatch(r"species:ncbi:\d+", species)
+        codes.add(code)
+        documents.add(document)
+    assert codes == {"", "4"}
+    assert len(texts.keys() - documents) == 2
+    assert any(not text.isascii() for text in texts.values())
+    assert list(texts) != sorted(texts)
+    filtered = members[f"{root}/filtered_tags.tsv"].decode().removesuffix("\n").split("\n")[1:]
+    assert filtered
+    assert set(filtered) < set(tags)
+
+
+def test_ebm_nlp_has_a_label_for_every_token() -> None:
+    members = tar_members("ebm_nlp/ebm_nlp_2_00.tar.gz")
+    assert not any(content.endswith(b"\n") for name, content in members.items() if name.endswith((".ann", ".tokens")))
+    tokens = {
+        re.split(r"[/.]", name)[-2]: content.decode().split("\n")
+        for name, content in members.items()
+        if name.endswith(".tokens")
+    }
+    seen: dict[str, set[str]] = {}
+    parts: dict[str, set[str]] = {}
+    for name, content in members.items():
+        if found := re.search(r"hierarchical_labels/(\w+)/([\w/]+)/(\d+)\.AGGREGATED\.ann$", name):
+            layer, part, pmid = found.groups()
+            labels = content.decode().split("\n")
+            assert len(labels) == len(tokens[pmid])
+            seen.setdefault(layer, set()).update(labels)
+            parts.setdefault(f"{layer}/{part}", set()).add(pmid)
+    assert {layer: max(labels) for layer, labels in seen.items()} == {
+        "participants": "4",
+        "interventions": "7",
+        "outcomes": "6",
+    }
+    assert parts["interventions/test/gold"] == parts["interventions/test/crowd"]
+    assert parts["interventions/train"] > parts["participants/train"]
+    assert not parts["interventions/train"] & parts["interventions/test/gold"]
+
+
+def test_craft_tags_follow_each_other() -> None:
+    for name in ("train", "devel", "test"):
+        content = (SAMPLES / f"craft_chem/{name}.tsv").read_text(encoding="utf-8")
+        assert content.endswith("\n\n")
+        sentences = [block.split("\n") for block in content.removesuffix("\n\n").split("\n\n")]
+        assert ["Abstract\tO"] in sentences
+        tagged = 0
+        for sentence in sentences:
+            before = "O"
+            for token, tag in (line.split("\t") for line in sentence):
+                assert token
+                assert " " not in token
+                assert tag in {"O", "B-CHEBI"} or (tag == "I-CHEBI" and before != "O")
+                before = tag
+            tagged += any(line.endswith("B-CHEBI") for line in sentence)
+        assert 0 < tagged < len(sentences) / 2
+
+
+def test_genia_indices_are_in_range() -> None:
+    kinds: set[str] = set()
+    ids: list[str] = []
+    nested = anaphors = 0
+    for name, content in tar_members("genia/genia.tar.gz").items():
+        assert re.fullmatch(r"genia/(?:train|validation|test)\.json", name)
+        for document in map(json.loads, content.split(b"\n")):
+            total = sum(map(len, document["sentences"]))
+            spans = {(start, end): kind for sentence in document["ner"] for start, end, kind in sentence}
+            others = {tuple(span) for cluster in document["clusters"] for span in cluster} - spans.keys()
+            assert all(0 <= start <= end < total for start, end in {*spans, *others})
+            kinds |= set(spans.values())
+            anaphors += len(others)
+            nested += sum(a < c <= d <= b or a <= c <= d < b for a, b in spans for c, d in spans)
+            ids.append(document["doc_key"].rpartition("_")[0])
+    assert kinds == {"DNA", "RNA", "protein", "cell_line", "cell_type"}
+    assert len(set(ids)) == len(ids) - 1
+    assert anaphors > 5
+    assert nested > 3
 
 
 def test_synthesis_events_name_annotated_things() -> None:

@@ -59,6 +59,18 @@ def test_supplement_goes_before_the_table(supplement: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("schema", "paper", "document"),
+    [("chemtables", "PMC3131785", "3131785"), ("discomat", "S001", "S001"), ("mltables", "2211.05596v1", "2211.05596")],
+)
+def test_papers_are_named_as_in_other_tasks(schema: Schema, paper: str, document: str) -> None:
+    record = {**table({"type": "Other", "value": "3"}), "paper_id": paper}
+    (variables,) = format_table_cells(record, schema=schema)
+    assert variables["_document_id"] == document
+    (nameless,) = format_table_cells({**record, "paper_id": None}, schema=schema)
+    assert (nameless["_document_id"], nameless["_document_text"]) == ("", record["table_code"])
+
+
+@pytest.mark.parametrize(
     ("alternatives", "chosen"),
     [
         (["test set", "dev split"], "dev split"),

@@ -226,7 +226,8 @@ def test_only_what_is_asked_for_is_looked_at(built: Built) -> None:
         ({"n_instances": 2499}, {}),
         ({"template_ids": (0, 1)}, {}),
         ({"seed": 77}, {}),
-        ({"fidelity": "original"}, {}),
+        ({"fidelity": "original", "split_by": "document"}, {}),
+        ({"split_by": "instance"}, {}),
         ({}, {"tokenizer": "other.json"}),
     ],
 )

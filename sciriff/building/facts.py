@@ -7,6 +7,7 @@ the task's expectation suite, under ``meta.sciriff`` (see :class:`CheckSpec`).
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -210,8 +211,21 @@ def _missing(mentions: list[str], text: str, discontinuous: bool) -> list[str]:
 
 
 def _occurs_in_pieces(mention: str, flat: str) -> bool:
-    gap = f".{{1,{_LONGEST_GAP}}}?"
-    return re.search(gap.join(re.escape(word) for word in mention.split()), flat) is not None
+    """Whether the words of a mention occur in order, each at most the longest gap behind the one before it.
+
+    All places that a word can have are carried on to the next word: trying them one after the other, as a regular
+    expression would, takes exponential time on long mentions with small words.
+    """
+    ends: list[int] | None = None  # where the word before can end, ascending
+    for word in mention.split():
+        places = [found.start() for found in re.finditer(f"(?={re.escape(word)})", flat)]
+        ends = [place + len(word) for place in places if ends is None or _follows(place, ends)]
+    return bool(ends)
+
+
+def _follows(place: int, ends: list[int]) -> bool:
+    nearest = bisect_left(ends, place) - 1
+    return nearest >= 0 and place - ends[nearest] <= _LONGEST_GAP
 
 
 def _shortened(text: str) -> str:

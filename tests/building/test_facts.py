@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -74,6 +75,23 @@ def test_pieces_must_be_near_each_other() -> None:
     output = dumped({"Chemical": [], "Disease": ["ocular toxicity"]})
     assert look(bundled("cdr_ner"), "ocular and auditory toxicity", output).mentions_missing == 0
     assert look(bundled("cdr_ner"), "ocular " + "x" * 200 + " toxicity", output).mentions_missing == 1
+
+
+def test_long_mentions_of_small_words_are_looked_up_as_well() -> None:
+    text = "a or b of c or d of a or b " * 40
+    words = ["or", "of"] * 12
+    for last, missing in (("d", 0), ("zebra", 1)):
+        output = dumped({"Chemical": [], "Disease": [" ".join([*words, last])]})
+        assert look(bundled("cdr_ner"), text, output).mentions_missing == missing
+
+
+@given(st.lists(st.sampled_from(["a", "ab", "b", "ba"]), min_size=1, max_size=4), st.text("ab ", max_size=40))
+def test_pieces_are_found_where_a_search_with_gaps_finds_them(words: list[str], text: str) -> None:
+    flat = " ".join(text.split())
+    gapped = ".{1,100}?".join(map(re.escape, words))
+    missing = 0 if " ".join(words) in flat or re.search(gapped, flat) else 1
+    output = dumped({"Chemical": [" ".join(words)], "Disease": []})
+    assert look(bundled("cdr_ner"), text, output).mentions_missing == missing
 
 
 @pytest.mark.parametrize("output", ["", "{", '{"Chemical": [], "Disease": []} Done.', "NaN", "[1, ]"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import json
 from pathlib import Path
@@ -128,9 +129,9 @@ def test_binding_fits_catalogue_and_formatter(task: str) -> None:
     binding = load_binding(task)
     files = load_catalogue()[binding.source].files
     for spec in binding.split_specs().values():
-        assert spec.path.split("!")[0] in files
-        for option in ("list", "entities"):
-            assert str(spec.options.get(option, spec.path)).split("!")[0] in files
+        assert fnmatch.filter(files, spec.path.split("!")[0])
+        for option in ("list", "entities", "corpus", "targets"):
+            assert fnmatch.filter(files, str(spec.options.get(option, spec.path)).split("!")[0])
     parameters = inspect.signature(load_formatter(binding.formatter.name)).parameters
     required = {name for name, p in parameters.items() if p.kind == p.KEYWORD_ONLY and p.default is p.empty}
     assert required - set(GIVEN) <= set(binding.formatter.args) <= set(parameters)
@@ -142,7 +143,7 @@ def test_splits_come_in_the_standard_order() -> None:
 
 @pytest.mark.parametrize("name", FORMATTERS)
 def test_formatters_can_be_loaded(name: str) -> None:
-    assert is_fitted(load_formatter(name)) == (name in {"covid_qa", "qasper"})
+    assert is_fitted(load_formatter(name)) == (name in {"covid_qa", "qasa", "qasper"})
 
 
 def test_unknown_formatter_lists_the_known_ones() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sciriff.errors import Dropped, RecordError
 from sciriff.tasks.formatters.budget import Budget
 from sciriff.tasks.formatters.qasper import QuestionType, format_qasper
+from sciriff.tasks.rendering import Fidelity
 
 SECTIONS = (
     ("Intro", ["We parse text.", "", "It is hard."]),
@@ -63,12 +64,15 @@ def run(
     window: int = 1000,
     seed: int = 0,
     reserve: int = 0,
+    fidelity: Fidelity = "corrected",
 ) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """Kept instances and the reasons of those left out."""
     kept = []
     budget = Budget(window, count_words, Random(seed))
     try:
-        for variables in format_qasper(record, budget=budget, question_type=question_type, instruction_tokens=reserve):
+        for variables in format_qasper(
+            record, budget=budget, question_type=question_type, instruction_tokens=reserve, fidelity=fidelity
+        ):
             kept.append(variables)
     except Dropped as drop:
         return kept, drop.reasons
@@ -137,6 +141,34 @@ def test_questions_left_out_have_reasons_and_do_not_count_in_the_suffix() -> Non
         "no textual evidence",
         "evidence not found in the paper",
     )
+
+
+def test_spans_beside_the_evidence_are_in_the_paper_but_in_the_original() -> None:
+    answers = [answer(spans=("trees", "parse", "high", "Figure 1"), evidence=("We use trees.",))]
+    (variables,), dropped = run(paper(answers), "extractive", window=10)
+    assert dropped == ()
+    assert variables["answer"] == ["trees", "parse", "high", "Figure 1"]
+    for span in variables["answer"]:
+        assert span in variables["paper"]
+    assert "Table 1" not in variables["paper"]
+    (variables,), _ = run(paper(answers), "extractive", window=10, fidelity="original")
+    assert variables["paper"] == "On trees\n\nWe look at trees.\n\n(section without a title)\nWe use trees."
+
+
+def test_spans_are_found_across_white_space_and_in_the_head() -> None:
+    answers = [answer(spans=("text. It", "look at"), evidence=("We use trees.",))]
+    assert run(paper(answers), "extractive")[1] == ()
+
+
+def test_spans_that_the_paper_lacks_drop_the_question_but_keep_the_numbers_of_the_others() -> None:
+    lost = [answer(spans=("shrubs",), evidence=("We use trees.",))]
+    found = [answer(spans=("trees",), evidence=("We use trees.",))]
+    kept, dropped = run(paper(lost, found), "extractive")
+    assert [variables["_suffix"] for variables in kept] == [1]
+    assert dropped == ("answer not found in the paper",)
+    kept, dropped = run(paper(lost, found), "extractive", fidelity="original")
+    assert [variables["_suffix"] for variables in kept] == [0, 1]
+    assert dropped == ()
 
 
 @pytest.mark.parametrize("field", ["title", "abstract", "full_text", "qas"])

@@ -77,7 +77,7 @@ CONTRACT: dict[str, Variables] = {
     "covidfact_entailment": _ENTAILMENT,
     "craftchem_ner": {"tokens": list[str], "entities": list[str]},
     "data_reco_mcq_mc": _DATASET_CHOICE,
-    "data_reco_mcq_sc": {**_DATASET_CHOICE, "year": int | str},
+    "data_reco_mcq_sc": {"year": int | str, **_DATASET_CHOICE},
     "discomat_te": _TABLE,
     "drug_combo_extraction_re": {"paragraph": str, "sentence": str, "relations": list[list[str]]},
     "evidence_inference": {"document": str, "evidence": list[list[str | None]]},

@@ -109,3 +109,12 @@ def test_qasper_papers_hold_their_evidence() -> None:
     (variables,) = instances("qasper_abstractive_qa", "train")
     assert all(text in variables["paper"] for text in variables["evidence"])
     assert len(variables["paper"].split()) <= 3000 - 300
+
+
+def test_qasper_papers_hold_their_spans_and_evidence() -> None:
+    assert instances("qasper_extractive_qa", "train") == ()
+    (variables,) = instances("qasper_extractive_qa", "validation")
+    assert variables["answer"] == ["Europarl", "MultiUN"]
+    assert all(text in variables["paper"] for text in [*variables["answer"], *variables["evidence"]])
+    assert len(variables["paper"].split()) <= 3000 - 300
+    assert variables["_document_id"] == "1912.01214"

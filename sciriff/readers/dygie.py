@@ -1,7 +1,8 @@
 """DyGIE++ JSON lines, see the ``doc/data.md`` of https://github.com/dwadden/dygiepp. No options.
 
-One document a line: ``doc_key`` (a string, or a number where it is a PubMed id), ``sentences`` (lists of tokens), ``ner``
-and ``relations`` (a list for each sentence) and ``clusters``. Token indices count over the document, ends are inclusive.
+One document a line: ``doc_key`` (a string, or a number where it is a PubMed id), ``sentences`` (lists of tokens),
+``ner`` and ``relations`` (a list for each sentence) and ``clusters``. Token indices count over the document, ends are
+inclusive.
 """
 
 from __future__ import annotations

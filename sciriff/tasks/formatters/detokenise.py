@@ -1,7 +1,7 @@
 """From Penn-Treebank-style tokens back to readable text.
 
-DyGIE++ files hold tokens only. The rules change nothing but blanks and quotation marks, and undo the escapes of parentheses, so
-that the text of a mention can be found by counting the other characters (:mod:`sciriff.tasks.formatters.mentions`).
+DyGIE++ files hold tokens only. The rules change nothing but blanks and quotation marks, and undo the escapes of
+parentheses: :mod:`sciriff.tasks.formatters.mentions` finds mentions by counting all other characters.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An annotated document (brat, PubTator, BioC, ChemProt).
+    """An annotated document (brat, PubTator, BioC, ChemProt, LINNAEUS, EBM-NLP).
 
     Attributes:
         id: the corpus's document id (PubMed id, file stem).

@@ -1,6 +1,9 @@
 """CSV with a header line, see RFC 4180: comma-separated, fields in double quotes may hold commas, line ends and ``""``.
 
-The path may be a pattern that matches one member, such as ``archive!*train.csv``. No options.
+The path may be a pattern that matches one member, such as ``archive!*train.csv``.
+
+Options:
+    ``columns``: list of column names that the file must have, so that a file of another layout is one error.
 
 A file is cut where a line ends outside quotes; a record is parsed only when it is wanted. Tolerated: a byte order mark,
 CRLF, blank lines, NUL bytes, fields of any length, and no newline at the end.
@@ -29,12 +32,16 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
     """Yield the records in file order; ``raw`` is ``(header line, record)``, both as bytes.
 
     Raises:
-        SourceError: if the file is empty, its header names a column twice, or a quote is never closed.
+        SourceError: if the file is empty, its header cannot be read, names a column twice or lacks one, or a quote is
+            never closed.
     """
-    split.check_options("csv")
+    split.check_options("csv", "columns")
     path, stream = open_only(view, split.path)
     with stream:
         header, records = cut_records(stream, path)
+        columns = cells(header, path)
+        if missing := [name for name in split.options.get("columns", ()) if name not in columns]:
+            raise SourceError(f"{path}: no column {', '.join(missing)}; found {', '.join(columns)}")
         for index, (where, record) in enumerate(records):
             yield Row(index, where, (header, record))
 
@@ -62,7 +69,10 @@ def cut_records(stream: BinaryIO, path: str) -> tuple[bytes, Iterator[tuple[str,
         where, header = next(records)
     except StopIteration:
         raise SourceError(f"{path} is empty; expected a line of column names, then records") from None
-    columns = cells(header, where)
+    try:
+        columns = cells(header, where)
+    except RecordError as error:
+        raise SourceError(f"{where}: expected a line of column names ({error.reason})") from error
     if len(set(columns)) < len(columns):
         raise SourceError(f"{where}: a column name occurs twice in {columns}; the file is of another format")
     return header, records

@@ -82,7 +82,14 @@ def test_a_stray_quote_does_not_swallow_the_whole_file(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "f is empty"), (b"\n\n", "f is empty"), (b"a,b,a\n1,2,3", "f:1: a column name")]
+    ("content", "message"),
+    [
+        (b"", "f is empty"),
+        (b"\n\n", "f is empty"),
+        (b"a,b,a\n1,2,3", "f:1: a column name"),
+        (b"a,caf\xe9\n1,2", "f:1: expected a line of column names"),
+        (b'a,"b\n1,2', "f:1: expected a line of column names"),
+    ],
 )
 def test_files_without_usable_header(content: bytes, message: str) -> None:
     with pytest.raises(SourceError, match=message):
@@ -96,6 +103,13 @@ def test_a_pattern_names_one_member() -> None:
         SourceError, match=r"a!\*val\.csv should name one member, but matches a!x/val\.csv, a!y/val\.csv"
     ):
         outcomes("csv", files, "a!*val.csv")
+
+
+def test_columns_that_must_be_there() -> None:
+    files = {"f": b"id,text,more\n1,a,b"}
+    assert read("csv", files, columns=["text", "id"]) == [{"id": "1", "text": "a", "more": "b"}]
+    with pytest.raises(SourceError, match="f: no column title, year; found id, text, more"):
+        outcomes("csv", files, columns=["title", "id", "year"])
 
 
 def test_an_option_is_refused() -> None:

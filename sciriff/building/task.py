@@ -195,12 +195,17 @@ def _open_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource) -> tupl
             notes.append(f"source split {split} missing: the partial source has no {spec.path}")
             continue
         if not rows.size:
-            notes.append(f"source split {split} holds no records")
+            notes += [f"source split {split} holds no records", *_passed_over(split, rows.passed_over)]
         elif leave_out_copies and (same := seen.setdefault(rows.likeness, split)) != split:
             notes.append(left_out(split, same))
         else:
             found[split] = rows
     return found, notes
+
+
+def _passed_over(split: str, tallies: Mapping[str, Tally]) -> list[str]:
+    """A note on each reason for which the reader left records of a split out."""
+    return [f"passed over in {split}: {reason}: {count}, the first: {at}" for reason, (count, at) in tallies.items()]
 
 
 def _sample(recipe: Recipe, split: str, rows: SplitRows, shop: Workshop, workspace: Path) -> SplitSample:
@@ -232,9 +237,7 @@ def _manifests(
     for split, messages in sampled.malformed.items():
         notes.append(f"malformed records in {split}: {len(messages)}, the first: {messages[0]}")
     for split, tallies in sampled.passed_over.items():
-        notes += [
-            f"passed over in {split}: {reason}: {count}, the first: {at}" for reason, (count, at) in tallies.items()
-        ]
+        notes += _passed_over(split, tallies)
     for (earlier, later), shared in assembly.shared.items():
         if shared.texts:
             notes.append(f"instances of {later} whose text also stands in {earlier}: {shared.texts}")

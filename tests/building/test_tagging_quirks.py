@@ -8,7 +8,7 @@ import random
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,10 @@ def packed_like(content: bytes, members: Members) -> bytes:
     return out.getvalue()
 
 
-def build(folder: Path, changes: Mapping[str, Callable[[Members], Members]]) -> dict[str, Instances]:
-    """Build the tasks from samples of which some files are changed; task -> instance id -> its line."""
+def build(
+    folder: Path, changes: Mapping[str, Callable[[Members], Members]], tasks: Sequence[str] = TASKS
+) -> dict[str, Instances]:
+    """Build tasks from samples of which some files are changed; task -> instance id -> its line."""
     mirror = copy_of_samples(folder / "mirror")
     for path, change in changes.items():
         content = (mirror / path).read_bytes()
@@ -61,15 +63,15 @@ def build(folder: Path, changes: Mapping[str, Callable[[Members], Members]]) -> 
         else:
             change_source(mirror, path, packed_like(content, change(unpacked(content))))
     settings = sample_settings(folder / "store", folder, mirror=str(mirror), samples="never")
-    outcomes = api.build(list(TASKS), windows=[WINDOW], settings=settings).outcomes
-    assert {outcome.task: outcome.state for outcome in outcomes} == dict.fromkeys(TASKS, "built")
+    outcomes = api.build(list(tasks), windows=[WINDOW], settings=settings).outcomes
+    assert {outcome.task: outcome.state for outcome in outcomes} == dict.fromkeys(tasks, "built")
     return {
         task: {
             line["_instance_id"]: line
             for split in ("train", "validation", "test")
             for line in lines(folder / "store", WINDOW, task, split)
         }
-        for task in TASKS
+        for task in tasks
     }
 
 
@@ -220,3 +222,14 @@ def test_odd_characters_reach_the_instance_and_a_list_may_begin_with_an_inside_t
     assert "zi\x07\x1bnc finger protein" in json.loads(found["genia_ner"]["genia_ner:train:0"]["output"])["Protein"]
     changed = [name for task in TASKS for name in plain[task] if found[task][name] != plain[task][name]]
     assert changed == ["craftchem_ner:train:0", "genia_ner:train:0", "pico_ner:train:0"]
+
+
+def test_a_split_of_which_all_is_passed_over_says_so(tmp_path: Path) -> None:
+    def change(members: Members) -> Members:
+        return {name: content for name, content in members.items() if "interventions/train" not in name}
+
+    found = build(tmp_path, {EBM_NLP: change}, ["pico_ner"])
+    assert {name.split(":")[1] for name in found["pico_ner"]} == {"test"}
+    notes = manifest(tmp_path / "store", WINDOW, "pico_ner")["notes"]
+    assert "source split train holds no records" in notes
+    assert any(note.startswith("passed over in train: no labels of interventions: 10, the first: ") for note in notes)

@@ -82,6 +82,8 @@ def test_mup_counts_sentences_and_puts_the_title_on_one_line() -> None:
     assert list(format_mup(REVIEWED)) == [
         {**REVIEWED, "paper_name": "Parsing birds", "summary_sentences": 2, "_document_id": "SP:1"}
     ]
+    (original,) = format_mup(REVIEWED, fidelity="original")
+    assert original["paper_name"] == "Parsing\n  birds"
 
 
 @pytest.mark.parametrize(("field", "reason"), [("text", "blank text"), ("summary", "blank summary")])

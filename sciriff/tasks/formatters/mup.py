@@ -6,17 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sciriff.errors import Dropped, RecordError
+from sciriff.tasks.rendering import Fidelity
 from sciriff.tasks.sentences import split_sentences
 
 _COLUMNS = ("paper_id", "paper_name", "text", "summary")
 
 
-def format_mup(record: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def format_mup(record: Mapping[str, str], *, fidelity: Fidelity = "corrected") -> Iterator[dict[str, Any]]:
     """Yield ``paper_id``, ``paper_name`` on one line, ``text``, ``summary`` and ``summary_sentences`` (int).
+
+    Under ``original``, ``paper_name`` keeps its line ends.
 
     Args:
         record: ``paper_id``, ``paper_name``, ``text`` (the beginning of the paper) and ``summary``. A paper has several
             summaries, each a record.
+        fidelity: ``corrected`` or ``original``.
 
     Raises:
         Dropped: if text or summary are blank.
@@ -32,7 +36,7 @@ def format_mup(record: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         raise Dropped("blank summary")
     yield {
         **record,
-        "paper_name": " ".join(record["paper_name"].split()),
+        "paper_name": record["paper_name"] if fidelity == "original" else " ".join(record["paper_name"].split()),
         "summary_sentences": len(split_sentences(record["summary"])),
         "_document_id": record["paper_id"],
     }

@@ -26,6 +26,7 @@ from sciriff.settings import Settings
 from sciriff.sources.catalogue import source
 from sciriff.sources.containers import Limits
 from sciriff.sources.mirror import MirrorEntry, load_mirror
+from sciriff.tasks.binding import bound_tasks
 
 DOCS = CHECKOUT / "docs"
 PAGES = [CHECKOUT / "README.md", *sorted(DOCS.glob("*.md"))]
@@ -179,6 +180,12 @@ def test_files_exist(path: Path) -> None:
     made = {step.path for step in steps(text) if step.kind == "write"} if path.name == "adding-a-task.md" else set()
     named = {name for name in FILE.findall(text) if "NAME" not in name} - made - MADE_BY_RUNS
     assert sorted(name for name in named if not (CHECKOUT / name).exists()) == []
+
+
+def test_the_fidelity_page_has_a_row_for_every_task() -> None:
+    section = page("fidelity.md").partition("## Task by task")[2]
+    rows = re.findall(r"^\| (\w+) \|.*\|$", section, re.MULTILINE)
+    assert rows == ["task", *bound_tasks()]
 
 
 MESSAGES = re.compile(r"^\| `([^`|]+)` \| ", re.MULTILINE)

@@ -151,8 +151,9 @@ def acquire(
 
     Raises:
         UsageError: if the source has no file of such a key.
-        UnavailableError, UnreachableError: if not one of the files could be had. If some could, the others are in
-            ``missing``.
+        UnavailableError: if not one of the files could be had. If some could, the others are in ``missing``.
+        UnreachableError: if a file could not be had because the network is down or a server is, and no mirror is set;
+            with a mirror, if that is so of all files.
         ByHandError: if files must be fetched by hand, and are not there or not the right ones.
         BlockedError: if the network has them only for users with a licence or a token.
         SourceError: if a file is not what it should be.
@@ -184,8 +185,9 @@ def acquire(
         if found:
             return _result(source, found, missing)
     _record(search, list(found.values()))
-    if not found and all(isinstance(error, UnreachableError) for error in reasons.values()):
-        raise UnreachableError("; ".join(str(error) for error in reasons.values()))
+    unreachable = [str(error) for error in reasons.values() if isinstance(error, UnreachableError)]
+    if unreachable and (mirror is None or len(unreachable) == len(wanted)):
+        raise UnreachableError("; ".join(unreachable))  # a mirror may be incomplete on purpose, the network is not
     return _result(source, found, {key: str(error) for key, error in reasons.items()})
 
 

@@ -193,6 +193,18 @@ def test_one_missing_file_does_not_stop_the_others(tmp_path: Path) -> None:
         acquire(source, make_settings(tmp_path), files=["dev"])
 
 
+def test_a_source_is_not_built_in_part_because_a_server_is_down(
+    tmp_path: Path, server: LoopbackServer, policy: RetryPolicy
+) -> None:
+    source = make_source({"train": {"url": server.serve("/train", body(TOY))}, "test": {"url": NOWHERE}})
+    with pytest.raises(UnreachableError, match=re.escape(NOWHERE)):
+        acquire(source, make_settings(tmp_path), policy=policy)
+    mirror = make_mirror(tmp_path / "mirror", {source.files["train"].url: (TOY, {})})
+    got = acquire(source, make_settings(tmp_path, mirror=str(mirror)), policy=policy)
+    assert list(got.files) == ["train"], "a mirror may be incomplete on purpose"
+    assert NOWHERE in got.missing["test"]
+
+
 def test_a_failed_download_is_never_mistaken_for_a_missing_file(
     tmp_path: Path, server: LoopbackServer, policy: RetryPolicy
 ) -> None:

@@ -12,6 +12,7 @@ import click
 from sciriff.cli.parameters import settings_with, store_option, templates_option, window_option
 
 if TYPE_CHECKING:
+    from sciriff.building.plan import TaskPlan
     from sciriff.settings import Settings
     from sciriff.store import Store
     from sciriff.tasks.rendering import Fidelity
@@ -109,7 +110,30 @@ def _instances(
     else:
         return _read(store, task, window, split)
     click.echo(f"{task} is {state} at window {window} in {store.path('')}; rendering a few records now", err=True)
+    settings = _seeing_files_by_hand(plan, settings)
     return _read(_preview(task, window, fidelity or "corrected", settings), task, window, split)
+
+
+def _seeing_files_by_hand(plan: TaskPlan, settings: Settings) -> Settings:
+    """Settings under which a build into memory finds the files that the user fetched by hand into the store.
+
+    Raises:
+        ByHandError: if they are not there.
+    """
+    from sciriff.building.by_hand import acquire_source
+    from sciriff.building.progress import Silent
+    from sciriff.sources.catalogue import source
+    from sciriff.sources.fetch import AcquiredSource
+    from sciriff.sources.manual import ByHandError
+
+    if source(plan.binding.source).kind != "manual":
+        return settings
+    acquired = acquire_source(plan.binding.source, plan.files(), settings, Silent())
+    if isinstance(acquired, ByHandError):
+        raise acquired
+    files = acquired.files.values() if isinstance(acquired, AcquiredSource) else ()
+    folders = dict.fromkeys(str(file.path.parent) for file in files if file.origin == "primary")
+    return settings.model_copy(update={"manual": ",".join(folders)}) if folders else settings
 
 
 def _preview(task: str, window: int, fidelity: Fidelity, settings: Settings) -> Store:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import indent
 from typing import Any
 
 SPLITS = ("train", "validation", "test")
@@ -41,19 +40,11 @@ def named(name: str, message: str) -> str:
 
 
 def told_once(kind: str, messages: Iterable[tuple[str, str]]) -> list[str]:
-    """Return lines ``kind: name: message``; what several have in common is told once, after all their names.
-
-    The lines of a longer message stand below, indented.
-    """
+    """Return ``kind: name: message``; what several have in common is told once, after all their names."""
     names: dict[str, list[str]] = {}
     for name, message in messages:
         names.setdefault(message, []).append(name)
-    return [
-        f"{kind}: {', '.join(group)}:\n{indent(message, '  ')}"
-        if "\n" in message
-        else f"{kind}: {named(', '.join(group), message)}"
-        for message, group in names.items()
-    ]
+    return [f"{kind}: {named(', '.join(group), message)}" for message, group in names.items()]
 
 
 def shared_remarks(kind: str, remarks: Iterable[tuple[str, str]]) -> list[str]:

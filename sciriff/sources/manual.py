@@ -117,12 +117,12 @@ def by_hand_error(
     how = f" {source.by_hand}." if source.by_hand else ""
     lines = [
         f"{source.title}: these files must be fetched by hand.",
-        f"- Get {names} from {source.homepage}.{how}",
-        *(f"- Found, but not the right file: {flaw}." for flaw in wrong),
-        "- Put what you get, as it is, into one of these folders; they are looked into in this order:",
-        *(f"  - {folder}" for folder in folders(source, settings)),
-        "- Or give it an entry in the mirror.json of a mirror (SCIRIFF_MIRROR).",
-        "- Then run the same command again: it builds what waits for these files, and only that. Your files are read "
+        f"  - Get {names} from {source.homepage}.{how}",
+        *(f"  - Found, but not the right file: {flaw}." for flaw in wrong),
+        "  - Put what you get, as it is, into one of these folders; they are looked into in this order:",
+        *(f"    - {folder}" for folder in folders(source, settings)),
+        "  - Or give it an entry in the mirror.json of a mirror (SCIRIFF_MIRROR).",
+        "  - Then run the same command again: it builds what waits for these files, and only that. Your files are read "
         "where they lie, and stay there.",
     ]
     return ByHandError("\n".join(lines), nothing_there=not wrong and not others_found)

@@ -101,7 +101,7 @@ def states(result: Result) -> dict[str, str]:
 
 def failures(result: Result, state: str = "FAILED") -> list[str]:
     """The messages of the tasks in this state; one that lists several problems goes on in indented lines."""
-    return re.findall(rf"^{state}: .*(?:\n  - .*)*", result.stdout, re.MULTILINE)
+    return re.findall(rf"^{state}: .*(?:\n  .*)*", result.stdout, re.MULTILINE)
 
 
 def require_one_failure(result: Result, task: str, *parts: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,3 +138,27 @@ def artifact(server: Server, key: str) -> list[dict[str, Any]]:
     found = server.post("artifacts/latest/filter", {"artifacts": {"key": {"any_": [key]}}})
     table: list[dict[str, Any]] = json.loads(found[0]["data"])
     return table
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_run_that_waits_for_files_can_be_cancelled(server: Server, worker_folder: Path) -> None:
+    parameters = {"tasks": "bioasq_list_qa", "windows": WINDOW, "store": "waiting", "wait_for_manual_minutes": 60}
+    given = [part for name, value in parameters.items() for part in ("--param", f"{name}={value}")]
+    environment = f"env={json.dumps({'SCIRIFF_SAMPLES': 'never'})}"
+    started = server.prefect("deployment", "run", "build-sciriff", *given, "--job-variable", environment)
+    assert started.returncode == 0, started.stdout + started.stderr
+    name = {"flow_runs": {"name": {"like_": "wait_for_manual_minutes=60"}}}
+    until(lambda: any(run["name"] == "wait for bioasq" for run in server.post("task_runs/filter", name)), server)
+    (run,) = server.post("flow_runs/filter", name)
+    assert run["state_type"] == "RUNNING"
+    cancelled = server.prefect("flow-run", "cancel", run["id"])
+    assert cancelled.returncode == 0, cancelled.stdout + cancelled.stderr
+    until(lambda: server.post("flow_runs/filter", name)[0]["state_type"] == "CANCELLED", server)
+    assert not (worker_folder / "waiting" / "instructions").exists()
+
+
+def until(holds: Callable[[], bool], server: Server) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline, server.worker_log.read_text(errors="replace")[-4000:]
+        time.sleep(0.5)

@@ -28,7 +28,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 from pydantic import Field, TypeAdapter
 
-from flows.build_artifacts import publish_build, undone
+from flows.build_artifacts import publish_build, publish_leakage, undone
 from flows.parameters import Integers, Limit, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import retry_if_it_can_pass, run_name, settings_with
@@ -96,6 +96,19 @@ def combine_tasks(build: Build, options: BuildOptions) -> CombineOutcome:
     return combine_built(build.store, options.windows)
 
 
+@task(task_run_name="leakage", cache_policy=NO_CACHE, persist_result=False)
+def check_leakage(build: Build, options: BuildOptions, limit: float) -> State[Any]:
+    """Compare all built tasks at the largest window; fails if more than the limit of an evaluation split leaks."""
+    from sciriff.building.progress import Silent
+    from sciriff.dataset.leakage_report import report_leakage
+
+    report = report_leakage(build.store, window=max(options.windows), progress=Silent())
+    publish_leakage(build.store, report)
+    over = [f"{share:.1%} of {task}/{split}" for (task, split), share in report.over(limit).items()]
+    message = f"stands in training data, more than the {limit:.1%} of max_leakage: {', '.join(over)}"
+    return end_state(ExitCode.FAILED if over else ExitCode.DONE, message if over else "no evaluation split leaks more")
+
+
 @flow(name="build-sciriff", flow_run_name=run_name)
 def build_sciriff(
     tasks: SomeNames = None,
@@ -111,6 +124,7 @@ def build_sciriff(
     store: str | None = None,
     force: bool = False,
     wait_for_manual_minutes: Annotated[float, Field(ge=0)] = 0,
+    max_leakage: Annotated[float, Field(ge=0, le=1)] | None = None,
 ) -> State[Any]:
     """Rebuild SciRIFF from the primary sources.
 
@@ -130,6 +144,8 @@ def build_sciriff(
         force: build also what is there and intact.
         wait_for_manual_minutes: how long to wait, once all else is built, for files that you must fetch by hand; the
             run goes on by itself when they are there.
+        max_leakage: the run fails if a larger share of any evaluation split stands in training data; not looked at if
+            empty.
     """
     from sciriff.building.build import Build
 
@@ -152,9 +168,12 @@ def build_sciriff(
                 progress.expect_more(len(ready) + 1)
                 outcomes |= _build(ready, settings.workers, shared, progress)
                 combining = _combine(outcomes, build, options, progress)
+        checks = {"combining": combining}
+        if max_leakage is not None and combining is not None:
+            checks["leakage"] = check_leakage(build, options, max_leakage, return_state=True)
     except SciriffError as error:
         return error_state(error)
-    return _end(list(outcomes.values()), combining)
+    return _end(list(outcomes.values()), checks)
 
 
 def _fetch(sources: Sequence[str], build: Build, progress: ArtifactProgress) -> None:
@@ -211,13 +230,14 @@ def _outcome(name: str, state: State[Any]) -> TaskOutcome:
     return replace(outcome, state="cached", seconds=0.0) if state.name == CACHED else outcome
 
 
-def _end(outcomes: Sequence[TaskOutcome], combining: State[Any] | None) -> State[Any]:
-    """The state of the whole run: failed and blocked tasks by name, each with its message."""
+def _end(outcomes: Sequence[TaskOutcome], checks: Mapping[str, State[Any] | None]) -> State[Any]:
+    """The state of the whole run: failed and blocked tasks, and last steps that failed, each with its message."""
     code = exit_code_of(outcomes)
     parts = [f"{', '.join(names)} {state}: {message}" for (state, message), names in undone(outcomes).items()]
-    if combining is not None and not combining.is_completed():
-        code = ExitCode.FAILED
-        parts.append(f"combining failed: {combining.message}")
+    for step, state in checks.items():
+        if state is not None and not state.is_completed():
+            code = ExitCode.FAILED
+            parts.append(f"{step} failed: {state.message}")
     counts = Counter(outcome.state for outcome in outcomes)
     head = f"{counts['built']} of {len(outcomes)} tasks built, {counts['cached']} already there"
     return end_state(code, "\n".join([head, *parts]))

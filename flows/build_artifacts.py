@@ -13,6 +13,7 @@ from flows.runs import escaped, escaped_lines, link_to
 if TYPE_CHECKING:
     from sciriff.building.combine import CombineOutcome
     from sciriff.building.outcome import TaskOutcome
+    from sciriff.dataset.leakage_report import LeakageReport
     from sciriff.store import Store
 
 _SPLITS = ("train", "validation", "test")
@@ -56,6 +57,29 @@ def publish_build(
             description="How many instances have their text or document in another split, or in what another task is "
             "evaluated on; overlaps.parquet of each window names them",
         )
+
+
+def publish_leakage(store: Store, report: LeakageReport) -> None:
+    """Create the artifacts of a leakage report. Call it inside its flow run."""
+    from sciriff.dataset.leakage_page import evaluation_rows, place_name
+
+    rows = [
+        {
+            "evaluation split": place_name(row["place"]),
+            "held out": row["held_out"],
+            "instances": row["instances"],
+            "in training": row["leaked"],
+            "percent": round(100 * row["share"], 1),
+            "where": ", ".join(place_name(other) for other, _ in row["others"]),
+        }
+        for row in evaluation_rows(report.leakage)
+    ]
+    create_table_artifact(
+        rows, key="build-leakage", description="Evaluation splits whose documents or texts stand in training splits"
+    )
+    create_link_artifact(
+        link_to(store, f"{report.folder}/index.html"), link_text="leakage report", key="build-leakage-report"
+    )
 
 
 def build_table(outcomes: Sequence[TaskOutcome]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from sciriff.cli.leakage import leakage_text, max_leakage_option, print_over_limit
 from sciriff.cli.parameters import (
     NUMBERS,
     CountOrAll,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes (default: all cores).")
 @store_option
 @click.option("--force", is_flag=True, help="Build again what is already done.")
+@max_leakage_option
 @source_options
 def build_command(
     tasks: tuple[str, ...] | None,
@@ -69,6 +71,7 @@ def build_command(
     workers: int | None,
     store: str | None,
     force: bool,
+    max_leakage: float | None,
     update_lock: bool,
     offline: bool | None,
     mirror: str | None,
@@ -76,11 +79,13 @@ def build_command(
     """Build tasks from their source files, then combine them.
 
     Gets the sources it lacks, then samples, renders, counts, splits, validates and publishes each task at every window.
-    What is already built from the same inputs is left as it is. Prints a table of the tasks and where they lie.
+    What is already built from the same inputs is left as it is. Prints a table of the tasks and where they lie. With
+    --max-leakage, all built tasks are then compared as `sciriff leakage` does, at the largest window.
     """
     from sciriff import api
     from sciriff.building.options import DEFAULT_SEED
     from sciriff.cli.progress import terminal_progress
+    from sciriff.store import Store
 
     settings = settings_with(
         store=store, templates_dir=templates_dir, tokenizer=tokenizer, workers=workers, offline=offline, mirror=mirror
@@ -99,7 +104,11 @@ def build_command(
         progress=terminal_progress(),
     )
     click.echo(build_text(report))
-    return int(report.exit_code)
+    if max_leakage is None or report.combined is None:
+        return int(report.exit_code)
+    leakage = api.leakage(window=max(windows), settings=settings, progress=terminal_progress())
+    click.echo(leakage_text(leakage, Store(settings.store)))
+    return print_over_limit(leakage, max_leakage) or int(report.exit_code)
 
 
 _STATES: dict[TaskState, str] = {"built": "built", "cached": "already done", "blocked": "BLOCKED", "failed": "FAILED"}

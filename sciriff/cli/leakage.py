@@ -55,10 +55,7 @@ def leakage_command(
         window=window, mixture=mixture, threshold=threshold, settings=settings, progress=terminal_progress()
     )
     click.echo(leakage_text(report, Store(settings.store)))
-    failures = over_limit(report, max_leakage)
-    for line in failures:
-        click.echo(line, err=True)
-    return _FAILED if failures else 0
+    return print_over_limit(report, max_leakage)
 
 
 def leakage_text(report: LeakageReport, store: Store) -> str:
@@ -104,13 +101,12 @@ def _compared(report: LeakageReport) -> str:
     return f"{counted(sum(sizes.values()), 'instance')} in {len(sizes):,} splits at window {report.window}{mixture}"
 
 
-def over_limit(report: LeakageReport, limit: float | None) -> list[str]:
-    """Return a message for every evaluation split that leaks more than the limit; none without a limit."""
+def print_over_limit(report: LeakageReport, limit: float | None) -> int:
+    """Print which evaluation splits leak more than the limit, none without a limit. Returns the exit status."""
     from sciriff.dataset.leakage_page import place_name
 
-    if limit is None:
-        return []
-    return [
-        f"LEAKAGE: {share:.1%} of {place_name(place)} stands in training data; --max-leakage allows {limit:.1%}"
-        for place, share in report.over(limit).items()
-    ]
+    over = {} if limit is None else report.over(limit)
+    for place, share in over.items():
+        allowed = f"--max-leakage allows {limit:.1%}"
+        click.echo(f"LEAKAGE: {share:.1%} of {place_name(place)} stands in training data; {allowed}", err=True)
+    return _FAILED if over else 0

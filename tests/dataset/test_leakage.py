@@ -187,3 +187,16 @@ def test_wrong_options_are_named(store: Store, tmp_path: Path) -> None:
         report(store, threshold=0)
     with pytest.raises(UsageError, match="no task is built at window 128"):
         report(store, window=128)
+
+
+def test_a_build_fails_beyond_the_limit_and_keeps_what_it_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable, value in {"SAMPLES": "always", "OFFLINE": "1", "CACHE": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(f"SCIRIFF_{variable}", value)
+    arguments = ["build", "--tasks", "biored_ner,gnormplus_ner", "--windows", "4096", "--workers", "1"]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--store", str(tmp_path / "store"), "--max-leakage", "0"])
+    assert ended.value.code == 1
+    assert "biored_ner/validation stands in training data; --max-leakage allows 0.0%" in capsys.readouterr().err
+    assert (tmp_path / "store/instructions_hf/4096/train.parquet").is_file()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sciriff.scoring.metrics.statistics import Vector
+from sciriff.scoring.rules import Rule
 
 
 class Profile(StrEnum):
@@ -38,6 +39,8 @@ class Reason(StrEnum):
     WRONG_SHAPE = "wrong_shape"
     NO_REPLY = "no_reply"
     BAD_REFERENCE = "bad_reference"
+    CRASHED = "crashed"
+    """The original scorer raises on this reply (profile ``original`` only)."""
 
 
 class ParseStatus(StrEnum):
@@ -85,3 +88,22 @@ class SampleScore:
     status: ParseStatus
     parsed: bool
     vectors: Mapping[str, Vector] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleScores:
+    """The score of one sample in both profiles.
+
+    Attributes:
+        corrected: in the profile ``corrected``.
+        original: in the profile ``original``.
+        differences: the rules that make the difference, in the order of scoring; empty if outcome and statistics are
+            the same.
+    """
+
+    corrected: SampleScore
+    original: SampleScore
+    differences: tuple[Rule, ...] = ()
+
+    def __getitem__(self, profile: Profile) -> SampleScore:
+        return self.corrected if profile is Profile.CORRECTED else self.original

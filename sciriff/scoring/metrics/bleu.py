@@ -6,28 +6,38 @@ import math
 from collections import Counter
 from functools import lru_cache
 
+from sciriff.scoring.metrics.ngrams import clipped_matches
 from sciriff.scoring.metrics.statistics import BleuCounts
 from sciriff.scoring.metrics.tokenize_13a import tokenize_13a
 
 MAX_ORDER = 4
 
-NGrams = tuple[Counter[tuple[str, ...]], ...]
+NGrams = dict[tuple[str, ...], int]
+
+_REFERENCES_KEPT = 16
+_PAIRS_KEPT = 4
 
 
-@lru_cache(maxsize=8)  # both profiles score the same reference, and mostly the same reply, one after the other
-def _ngrams(text: str) -> tuple[int, NGrams]:
+@lru_cache(maxsize=_REFERENCES_KEPT)  # several models' replies to one reference follow each other
+def _reference(text: str) -> tuple[int, tuple[NGrams, ...]]:
     tokens = tokenize_13a(text)
     shifted = [tokens[start:] for start in range(MAX_ORDER)]
     return len(tokens), tuple(Counter(zip(*shifted[:order], strict=False)) for order in range(1, MAX_ORDER + 1))
 
 
+@lru_cache(maxsize=_PAIRS_KEPT)  # both profiles mostly see the same reply
 def bleu_counts(prediction: str, reference: str) -> BleuCounts:
     """Clipped n-gram matches, n-gram totals and lengths of one pair of texts."""
-    length, predicted = _ngrams(prediction)
-    expected_length, expected = _ngrams(reference)
-    matches = [(mine & theirs).total() for mine, theirs in zip(predicted, expected, strict=True)]
-    totals = [grams.total() for grams in predicted]
-    return BleuCounts._make([*matches, *totals, length, expected_length])
+    tokens = tokenize_13a(prediction)
+    expected_length, expected = _reference(reference)
+    shifted = [tokens[start:] for start in range(MAX_ORDER)]
+    matches = [0] * MAX_ORDER
+    for order, grams in enumerate(expected):
+        matches[order] = clipped_matches(zip(*shifted[: order + 1], strict=False), grams)
+        if not matches[order]:
+            break
+    totals = [max(0, len(tokens) - order) for order in range(MAX_ORDER)]
+    return BleuCounts._make([*matches, *totals, len(tokens), expected_length])
 
 
 def bleu(total: BleuCounts, *, short_replies: bool = True) -> float:
@@ -36,8 +46,11 @@ def bleu(total: BleuCounts, *, short_replies: bool = True) -> float:
     Args:
         total: summed counts.
         short_replies: leave out the orders for which no reply of the corpus is long enough: right answers of three
-            tokens each score 1 then, and the brevity penalty still holds. The original gives 0 there.
+            tokens each score 1 then, and the brevity penalty still holds; replies and references that are all empty
+            score 1. The original gives 0 in both cases.
     """
+    if short_replies and not total.length and not total.expected_length:
+        return 1.0
     orders = [order for order in range(MAX_ORDER) if total.ngrams[order] or not short_replies]
     if not total.length or not total.expected_length or any(not total.matches[order] for order in orders):
         return 0.0

@@ -1,13 +1,15 @@
 """The mteval-v13a tokenisation, the one that BLEU scores are usually reported with.
 
 Same tokens as sacrebleu's ``13a`` and Hugging Face ``evaluate``'s (a test compares with sacrebleu). Not sacrebleu's own
-class, because that keeps the last 65,536 texts in memory, twice, and is several times slower.
+class, because that keeps the last 65,536 texts in memory, twice, and is many times slower: no rule looks past a blank,
+so that each word is cut up once.
 """
 
 from __future__ import annotations
 
 import re
 import string
+from functools import lru_cache
 
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 _SYMBOLS = str.maketrans({symbol: f" {symbol} " for symbol in string.punctuation if symbol not in "',-."})
@@ -15,17 +17,30 @@ _STOP_NOT_AFTER_DIGIT = re.compile(r"([^0-9])([.,])")
 _STOP_NOT_BEFORE_DIGIT = re.compile(r"([.,])([^0-9])")
 _HYPHEN_AFTER_DIGIT = re.compile(r"([0-9])(-)")
 
+_WORDS_KEPT = 1 << 15
+_LONGEST_KEPT = 40
+
 
 def tokenize_13a(text: str) -> list[str]:
     """Split a text into 13a tokens; case is kept."""
-    text = text.replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
+    text = text.replace("<skipped>", "").replace("-\n", "")
     if "&" in text:
         for entity, character in _ENTITIES:
             text = text.replace(entity, character)
-    text = f" {text} ".translate(_SYMBOLS)
+    tokens: list[str] = []
+    for word in text.split():
+        tokens += _known_parts(word) if len(word) <= _LONGEST_KEPT else _parts(word)
+    return tokens
+
+
+def _parts(word: str) -> tuple[str, ...]:
+    text = f" {word} ".translate(_SYMBOLS)
     text = _set_apart(text, _STOP_NOT_AFTER_DIGIT, 2)
     text = _set_apart(text, _STOP_NOT_BEFORE_DIGIT, 1)
-    return _set_apart(text, _HYPHEN_AFTER_DIGIT, 2).split()
+    return tuple(_set_apart(text, _HYPHEN_AFTER_DIGIT, 2).split())
+
+
+_known_parts = lru_cache(maxsize=_WORDS_KEPT)(_parts)
 
 
 def _set_apart(text: str, pattern: re.Pattern[str], group: int) -> str:

@@ -14,7 +14,7 @@ rank = keyed_rank(3, "task", "train", "sample")
 
 
 def instance(row: int, tokens: int, order: int = 0, window: int = ANY_WINDOW) -> Instance:
-    return Instance(row, order, window, tokens, "spool", 0, 0, b"", "", None)  # type: ignore[arg-type]
+    return Instance(row, order, window, tokens, "spool", 0, 0, b"", "", "", None)  # type: ignore[arg-type]
 
 
 def examine(lengths: list[int | None], cap: int | None, shuffled: list[int]) -> SplitSample:

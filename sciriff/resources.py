@@ -1,4 +1,4 @@
-"""Where the text that people edit lies: ``templates``, ``expectations``, ``samples``.
+"""Where the text that people edit lies: ``templates``, ``expectations``, ``samples``, ``deployments``.
 
 In a checkout these are top-level folders; a wheel carries the same folders inside the package.
 """
@@ -10,7 +10,7 @@ from typing import Literal
 
 _PACKAGE = Path(__file__).resolve().parent
 
-ResourceName = Literal["templates", "expectations", "samples"]
+ResourceName = Literal["templates", "expectations", "samples", "deployments"]
 
 
 def resource_dir(name: ResourceName) -> Path:

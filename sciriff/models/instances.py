@@ -30,7 +30,9 @@ class InstanceSet:
         sha256: hash of that artifact.
         build_key: key of the build that wrote it.
         note: what a reader of scores should know of the data: built from samples, or from a partial source; else empty.
-        instances: the instances, in file order.
+        instances: those that are asked, in file order.
+        pool: all instances of the split, in file order: what worked examples are drawn from.
+        data: where they come from: ``built``, ``published``, or the name of a file of the user's.
     """
 
     task: str
@@ -42,6 +44,8 @@ class InstanceSet:
     build_key: str
     note: str
     instances: tuple[Mapping[str, Any], ...]
+    pool: tuple[Mapping[str, Any], ...] = ()
+    data: str = "built"
 
 
 def load_instances(store: Store, task: str, window: int, split: str, limit: int | None = None) -> InstanceSet:
@@ -83,6 +87,7 @@ def load_instances(store: Store, task: str, window: int, split: str, limit: int 
         build_key=str(manifest.get("key", "")),
         note=_data_note(manifest),
         instances=tuple(_sample(instances, task, split, limit)),
+        pool=tuple(instances),
     )
 
 

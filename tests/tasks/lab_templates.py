@@ -38,6 +38,7 @@ SPECIAL: dict[str, str] = {
     "scientific_lay_summarisation_elife_single_doc_summ": (
         "{{ metadata.title }}}\n{{ input_transformed }}\n|||\n{{ summary }}"
     ),
+    "scierc_ner": "{{ org_text }}\n|||\n{{ ner_dict | tojson }}",
     "scierc_re": "{{ org_text }}\n|||\n{% if re_answer | length %}{{ re_answer | tojson }}{% else %}[]{% endif %}",
     "scitldr_aic": '{{ source | join("\\n") }}\n|||\n{{ target[0] }}',
 }

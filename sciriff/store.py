@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -101,6 +101,15 @@ class Store:
         """Read a whole artifact. Raises as :meth:`open_read`."""
         with self.open_read(relative) as stream:
             return stream.read()
+
+    def read_many(self, relatives: Sequence[str]) -> list[bytes]:
+        """Read whole artifacts, many at a time where the store is remote. Raises as :meth:`open_read`."""
+        if self.is_local or not relatives:
+            return [self.read_bytes(relative) for relative in relatives]
+        paths = [self._fs._strip_protocol(self._full(relative)) for relative in relatives]
+        with self._named_errors("read", relatives[0]):
+            found = self._fs.cat(paths)
+        return [found[path] for path in paths]
 
     def exists(self, relative: str) -> bool:
         """Whether the artifact or folder exists."""

@@ -104,6 +104,8 @@ class Answer:
         error: why there is no reply, without secrets; empty if there is one.
         final: whether asking again is of no use (a refused prompt, a prompt that is too long); replies are final.
         served_model: what the server says it is, e.g. a dated model name; empty if it does not say.
+        lost_tries: tries that were sent and brought neither a reply nor a refusal (hung, reset, cut off): the server
+            may have done the work, and billed it.
     """
 
     key: str
@@ -115,6 +117,7 @@ class Answer:
     error: str = ""
     final: bool = True
     served_model: str = ""
+    lost_tries: int = 0
 
 
 class Backend(Protocol):

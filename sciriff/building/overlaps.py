@@ -55,14 +55,6 @@ class Overlap(NamedTuple):
     other_id: str
 
 
-class _Group(NamedTuple):
-    instances: int
-    first: str
-
-
-_NONE = _Group(0, "")
-
-
 def entry_of_line(place: Place, instance: Mapping[str, Any]) -> Entry:
     """The entry of an output line; what it does not say (lines of older builds) is empty."""
     document, text = instance.get("_document_id", ""), instance.get("_text_id", "")
@@ -81,13 +73,14 @@ def find_overlaps(entries: Iterable[Entry]) -> Iterator[Overlap]:
     shared = sorted(entry for entry in distinct if seen[entry.text] > 1 or seen[entry.document] > 1)
     texts = _grouped((entry.text, entry) for entry in shared)
     documents = _grouped((entry.document, entry) for entry in shared)
+    none: list[str] = []
     for entry in shared:
         by_text, by_document = texts.get(entry.text, {}), documents.get(entry.document, {})
         for other in sorted(by_text.keys() | by_document.keys()):
             if _compared(entry.place, other):
-                same_text, same_document = by_text.get(other, _NONE), by_document.get(other, _NONE)
-                first = same_text.first or same_document.first
-                yield Overlap(entry, other, same_text.instances, same_document.instances, first)
+                same_text, same_document = by_text.get(other, none), by_document.get(other, none)
+                first = (same_text or same_document)[0]
+                yield Overlap(entry, other, len(same_text), len(same_document), first)
 
 
 class TrainingOverlaps(NamedTuple):
@@ -161,15 +154,12 @@ def _compared(place: Place, other: Place) -> bool:
     return other.split in EVALUATION_SPLITS
 
 
-def _grouped(sorted_entries: Iterable[tuple[str, Entry]]) -> dict[str, dict[Place, _Group]]:
-    """Key -> place -> entries with that key."""
-    groups: dict[str, dict[Place, _Group]] = {}
-    for key, entry in sorted_entries:
-        if not key:
-            continue
-        places = groups.setdefault(key, {})
-        known = places.get(entry.place, _Group(0, entry.instance_id))
-        places[entry.place] = known._replace(instances=known.instances + 1)
+def _grouped(keyed: Iterable[tuple[str, Entry]]) -> dict[str, dict[Place, list[str]]]:
+    """Key -> place -> ids of the entries with that key, in the order given."""
+    groups: dict[str, dict[Place, list[str]]] = {}
+    for key, entry in keyed:
+        if key:
+            groups.setdefault(key, {}).setdefault(entry.place, []).append(entry.instance_id)
     return groups
 
 

@@ -6,13 +6,15 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sciriff.errors import Dropped
 from sciriff.readers import load_reader
-from sciriff.readers.records import Row
+from sciriff.readers.records import Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 from sciriff.tasks.binding import load_binding
 from sciriff.tasks.formatters import given_parameters, load_formatter
@@ -128,3 +130,74 @@ def test_citations_of_acl_papers() -> None:
         variables["citation_sentence"] == other["citation_sentence"]
         for variables, other in zip(corrected, original, strict=True)
     )
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_related_work_cites_its_works_by_number(split: str) -> None:
+    files = {key: f"multi_x_science/{key}.json.gz" for key in ("train", "val", "test")}
+    corrected = variables_of("multixscience_multidoc_summarization", split, files)
+    assert corrected == variables_of("multixscience_multidoc_summarization", split, files, "original")
+    for variables in corrected:
+        assert variables["cited_abstracts_transformed"].startswith("[1]: ")
+        assert "[1]" in variables["related_work_transformed"]
+        assert "@cite" not in variables["related_work_transformed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "words"),
+    [
+        ("arxiv", "train", [(4467, 145), (3223, 61)]),
+        ("arxiv", "validation", [(7174, 154), (17345, 211)]),
+        ("arxiv", "test", [(5834, 213), (6526, 99)]),
+        ("pubmed", "train", [(4811, 248), (3258, 366)]),
+        ("pubmed", "validation", [(4289, 332), (3485, 206)]),
+        ("pubmed", "test", [(3146, 213), (2522, 99)]),
+    ],
+)
+def test_long_papers(name: str, split: str, words: list[tuple[int, int]]) -> None:
+    files = {name: f"scientific_papers/{name}-dataset.zip"}
+    corrected = variables_of(f"scientific_papers_summarization_single_doc_{name}", split, files)
+    assert corrected == variables_of(f"scientific_papers_summarization_single_doc_{name}", split, files, "original")
+    assert [(len(found["article"].split()), len(found["abstract"].split())) for found in corrected] == words
+    assert not any("<S>" in found["abstract"] for found in corrected)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_short_summaries(split: str) -> None:
+    files = {key: f"scitldr/{key}.jsonl" for key in ("train", "dev", "test")}
+    found = variables_of("scitldr_aic", split, files)
+    assert len({variables["_document_id"] for variables in found}) == len(found) == 5
+    assert all(variables["target"][0].strip() for variables in found)
+
+
+SCIERC_TYPES = ("Task", "Method", "Metric", "Material", "OtherScientificTerm", "Generic")
+
+
+@pytest.mark.parametrize(
+    ("split", "dropped", "names", "spaced", "documents", "with_itself", "without"),
+    [("train", 4, 4147, 35, 32, 10, 4), ("dev", 0, 610, 6, 5, 2, 1), ("test", 1, 1291, 15, 13, 0, 0)],
+)
+def test_scierc_as_the_original_made_it(
+    split: str, dropped: int, names: int, spaced: int, documents: int, with_itself: int, without: int
+) -> None:
+    view = ArchiveView({"archive": MIRROR / "scierc/sciERC_processed.tar.gz"})
+    spec, reader = SplitSpec(f"archive!processed_data/json/{split}.json"), load_reader("dygie")
+    records = [reader.parse(row, spec) for row in reader.rows(view, spec) if isinstance(row, Row)]
+
+    def kept(fidelity: Fidelity) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for record in records:
+            with suppress(Dropped):
+                found += load_formatter("dygie")(record, types=SCIERC_TYPES, fidelity=fidelity)
+        return found
+
+    original, corrected = kept("original"), kept("corrected")
+    assert len(corrected) == len(records) == len(original) + dropped
+    assert sum(len(variables["ner_answer"]) for variables in original) == names
+    lost = [[name for name, _ in each["ner_answer"] if name not in each["org_text"]] for each in original]
+    assert (sum(map(len, lost)), sum(map(bool, lost))) == (spaced, documents)
+    assert sum(head == tail for each in original for head, tail, _ in each["re_answer"]) == with_itself
+    assert sum(not each["re_answer"] for each in original) == without
+    for each in corrected:
+        assert all(name in each["org_text"] for name, _ in each["ner_answer"])
+        assert all(head != tail for head, tail, _ in each["re_answer"])

@@ -1,8 +1,8 @@
 """Systematic reviews and their studies (MSLR 2022), see https://github.com/allenai/mslr-shared-task.
 
 Two CSV files make a split: inputs (``ReviewID``, ``PMID``, ``Title``, ``Abstract``; a line for each study) and targets
-(``ReviewID``, ``Target``, and ``Background`` in MS^2; a line for each review). One record is a review with its studies; reviews
-stand in the order in which the inputs first name them.
+(``ReviewID``, ``Target``, and ``Background`` in MS^2; a line for each review). One record is a review with its studies;
+reviews stand in the order in which the inputs first name them.
 
 Options:
     ``targets``: member path of the targets. Required.
@@ -37,7 +37,9 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
     if "targets" not in split.options:
         raise TaskFileError(f"{split.path}: reader 'mslr' needs the option 'targets', the member path of the targets")
     targets: dict[bytes, list[bytes]] = {}
-    for targets_header, review, _, line in _lines(view, str(split.options["targets"]), ("Target",)):
+    targets_header = b""
+    for header, review, _, line in _lines(view, str(split.options["targets"]), ("Target",)):
+        targets_header = header
         targets.setdefault(review, []).append(line)
     if not targets:
         raise SourceError(f"{split.options['targets']} has no targets")
@@ -58,7 +60,7 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
 
 
 def parse(row: Row, split: SplitSpec) -> dict[str, Any]:
-    """Parse one review: ``review_id``, ``target``, ``background`` (MS^2), and the lists ``pmid``, ``title``, ``abstract``.
+    """Parse one review: ``review_id``, ``target``, ``background`` (MS^2), and lists ``pmid``, ``title``, ``abstract``.
 
     Raises:
         RecordError: if a line is malformed, or there is no target for the review, or more than one.

@@ -55,7 +55,7 @@ def test_a_missing_field_is_named() -> None:
 
 def test_a_truncated_file_keeps_what_came_before() -> None:
     content = files(ARTICLE, ARTICLE)["a!eLife/val.json"][:-10]
-    with pytest.raises(SourceError, match="ends too early|not JSON"):
+    with pytest.raises(SourceError, match=r"ends too early|not JSON"):
         outcomes("lay_summaries", {"f": content})
 
 

@@ -126,7 +126,7 @@ def test_files_of_another_format(files: dict[str, bytes], message: str) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"target": "targets"}])
 def test_the_targets_must_be_named(options: dict[str, str]) -> None:
-    with pytest.raises(TaskFileError, match="needs the option 'targets'|has no option 'target'"):
+    with pytest.raises(TaskFileError, match=r"needs the option 'targets'|has no option 'target'"):
         outcomes("mslr", corpus([], []), "inputs", **options)
 
 

@@ -272,3 +272,39 @@ def test_qasper(split: str) -> None:
     assert found[0]["_key"]
     assert found[0]["full_text"]
     assert found[0]["qas"]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_multi_x_science(split: str) -> None:
+    found: Any = read(f"multi_x_science/{split}.json.gz", "json_object", "corpus")
+    assert [record["aid"] for record in found] == ["cs9912018"] * 2
+    for record in found:
+        assert all(mark in record["related_work"] for mark in record["ref_abstract"])
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "ids"),
+    [
+        ("arxiv", "train", ["1405.3379", "0901.1147"]),
+        ("arxiv", "val", ["0708.1996", "0709.1158"]),
+        ("arxiv", "test", ["1009.3123", "1512.09139"]),
+        ("pubmed", "train", ["PMC3872579", "PMC3770628"]),
+        ("pubmed", "val", ["PMC4810892", "PMC4852153"]),
+        ("pubmed", "test", ["PMC5075302", "PMC3309138"]),
+    ],
+)
+def test_scientific_papers(name: str, split: str, ids: list[str]) -> None:
+    path = f"corpus!{name}-dataset/{split}.txt"
+    found: Any = read(f"scientific_papers/{name}-dataset.zip", "json_lines", path)
+    assert [record["article_id"] for record in found] == ids
+    for record in found:
+        assert all(text.startswith("<S> ") and text.endswith(" </S>") for text in record["abstract_text"])
+        assert len(record["sections"]) == len(record["section_names"])
+
+
+@pytest.mark.parametrize(("split", "most"), [("train", 1), ("dev", 3), ("test", 4)])
+def test_scitldr(split: str, most: int) -> None:
+    found: Any = read(f"scitldr/{split}.jsonl", "json_lines", "corpus")
+    assert len(found) == 5
+    assert max(len(record["target"]) for record in found) == most
+    assert all(len(record["source"]) == len(record["source_labels"]) for record in found)

@@ -19,7 +19,7 @@ _ENTAILMENT: Variables = {
     "output_json_with_ids": str,
 }
 _DATASET_CHOICE: Variables = {"query": str, "keyphrase_query": str, "context": str, "options": str, "answer": str}
-_STUDIES: Variables = {"title": list[str], "abstract": list[str], "target": str}
+_STUDIES: Variables = {"title": list[str | None], "abstract": list[str | None], "target": str}
 _QASPER: Variables = {"paper": str, "question": str, "evidence": list[str], "unanswerable": bool}
 _LAY_SUMMARY: Variables = {"input_transformed": str, "metadata": dict[str, Any], "summary": str}
 _PAPER: Variables = {"article": str, "abstract": str}

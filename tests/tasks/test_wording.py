@@ -24,6 +24,19 @@ def entities(types: list[str], **mentions: list[str]) -> dict[str, Any]:
     return {"abstract": ABSTRACT, "ner_type_list": types, "ner_dict": by_type}
 
 
+STUDIES = {
+    "title": ["Salt for sore throats", "Gargling after surgery"],
+    "abstract": ["Pain was gone\nafter a day.", "Nothing <changed>."],
+    "target": "Salt may help a little.",
+}
+LAY_SUMMARY = {
+    "metadata": {"title": "Small mice", "year": "2020", "keywords": "mouse"},
+    "input_transformed": "Abstract:\nMice are small.\nIntroduction:\nWe weigh.\nDiscussion:\nSo they are.",
+    "summary": "Mice weigh little .",
+}
+LONG_PAPER = {"article": "mice are small @xcite .\nthey weigh little .", "abstract": "we weigh mice .\nlittle ."}
+
+
 CELLS = [
     {"value": "70", "type": "Glass_Compound_Amount", "constituent": "SiO2", "unit": "mol", "material": "G1"},
     {"value": "2.41", "type": "Other"},
@@ -147,6 +160,13 @@ VARIABLES: dict[str, dict[str, Any]] = {
         Eukaryote=["mice"],
         Finding=["fever", "pain"],
     ),
+    "mslr2022_cochrane_multidoc_summarization": STUDIES,
+    "mslr2022_ms2_multidoc_summarization": STUDIES,
+    "multixscience_multidoc_summarization": {
+        "main_abstract": "We test programs.",
+        "cited_abstracts_transformed": "[1]: Tests of old.\n\n[2]: Tests of “today”.",
+        "related_work_transformed": "As in [1] and [2], @cite_7 tests.",
+    },
     "mltables_te": {
         "table_code_text": "We tag news.\n\n\\begin{tabular}{l|c}\nOurs & 96.2 \\\\\n\\end{tabular}",
         "json_records": json.dumps(
@@ -198,6 +218,15 @@ VARIABLES: dict[str, dict[str, Any]] = {
         "unanswerable": False,
     },
     "scicite_classification": {"string": "We used the assay of Smith et al. (1999).", "label": 0},
+    "scientific_lay_summarisation_elife_single_doc_summ": LAY_SUMMARY,
+    "scientific_lay_summarisation_plos_single_doc_summ": LAY_SUMMARY,
+    "scientific_papers_summarization_single_doc_arxiv": LONG_PAPER,
+    "scientific_papers_summarization_single_doc_pubmed": LONG_PAPER,
+    "scireviewgen_multidoc_summarization": {
+        "input_transformed": "Review title: Parsing\nChapter title: Birds\n1. (BIB001) We parse.\n2. (BIB002) They do.",
+        "target_transformed": "BIB001 parses .",
+    },
+    "scitldr_aic": {"source": ["We parse.", "It works."], "target": ["A parser.", "Another."]},
     "scifact_entailment": CLAIM,
     "scierc_ner": {
         "org_text": SCIENCE,
@@ -238,7 +267,10 @@ TEMPLATE_COUNTS = {
     "medmentions_ner": 3,
     "mup_single_document_summarization": 2,
     "mltables_te": 1,
+    "mslr2022_cochrane_multidoc_summarization": 2,
+    "mslr2022_ms2_multidoc_summarization": 2,
     "multicite_intent_classification": 3,
+    "multixscience_multidoc_summarization": 3,
     "ncbi_ner": 3,
     "nlmchem_ner": 3,
     "nlmgene_ner": 3,
@@ -248,9 +280,15 @@ TEMPLATE_COUNTS = {
     "qasper_abstractive_qa": 1,
     "qasper_extractive_qa": 1,
     "scicite_classification": 3,
+    "scientific_lay_summarisation_elife_single_doc_summ": 3,
+    "scientific_lay_summarisation_plos_single_doc_summ": 3,
+    "scientific_papers_summarization_single_doc_arxiv": 2,
+    "scientific_papers_summarization_single_doc_pubmed": 2,
     "scierc_ner": 2,
     "scifact_entailment": 2,
     "scierc_re": 1,
+    "scireviewgen_multidoc_summarization": 3,
+    "scitldr_aic": 1,
 }
 ENTAILMENT_TASKS = ["covidfact_entailment", "healthver_entailment", "scifact_entailment"]
 ROLES_DIFFER = {"bioasq_factoid_qa", "bioasq_yesno_qa", *ENTAILMENT_TASKS}

@@ -25,8 +25,8 @@ def format_lay_summary(record: Mapping[str, Any], *, fidelity: Fidelity = "corre
     - ``summary`` (str): the lay summary, tokenised as in the source;
     - ``metadata``: ``title``, ``year`` and ``keywords`` (str, separated by commas).
 
-    The source puts blanks around all punctuation. In ``input_transformed`` the blank before a closing mark is taken out;
-    under ``original`` also the one before an opening bracket or a dash.
+    The source puts blanks around all punctuation. In ``input_transformed`` the blank before a closing mark is taken
+    out; under ``original`` also the one before an opening bracket or a dash.
 
     Args:
         record: an article as the reader ``lay_summaries`` gives it.

@@ -22,12 +22,12 @@ def format_multixscience(record: Mapping[str, Any], *, fidelity: Fidelity = "cor
     Under ``original`` markers are replaced one after the other, so that ``@cite_1`` spoils ``@cite_12``.
 
     Args:
-        record: ``aid`` (arXiv id of the citing paper), ``abstract``, ``related_work`` and ``ref_abstract`` (marker -> object
-            with ``abstract``, in the order of the list).
+        record: ``aid`` (arXiv id of the citing paper), ``abstract``, ``related_work`` and ``ref_abstract`` (marker ->
+            object with ``abstract``, in the order of the list).
         fidelity: ``corrected`` or ``original``.
 
     Raises:
-        Dropped: if the abstract or the paragraph is blank.
+        Dropped: if the paragraph is blank, or the abstract (under ``original`` such a paper stays).
         RecordError: if a field is missing or of another type.
     """
     where = f"paper {record.get('aid')}"
@@ -35,7 +35,7 @@ def format_multixscience(record: Mapping[str, Any], *, fidelity: Fidelity = "cor
     cited = record.get("ref_abstract")
     if not isinstance(cited, dict) or not all(isinstance(paper, dict) for paper in cited.values()):
         raise RecordError(where, "field 'ref_abstract': expected an object of objects by marker")
-    if not abstract.strip() or not related_work.strip():
+    if not related_work.strip() or (fidelity != "original" and not abstract.strip()):
         raise Dropped("blank text")
     abstracts = [f"[{place}]: {_text(paper, 'abstract', where)}" for place, paper in enumerate(cited.values(), start=1)]
     numbers = {marker: f"[{place}]" for place, marker in enumerate(cited, start=1)}

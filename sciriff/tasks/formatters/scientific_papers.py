@@ -45,7 +45,7 @@ def format_scientific_paper(
 
 
 def _joined(record: Mapping[str, Any], field: str, name: str) -> str:
-    try:
-        return "\n".join(record[field])
-    except (KeyError, TypeError):
-        raise RecordError(f"paper {name}", f"field {field!r}: expected a list of strings") from None
+    texts = record.get(field)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise RecordError(f"paper {name}", f"field {field!r}: expected a list of strings")
+    return "\n".join(texts)

@@ -22,14 +22,15 @@ class _Chapter(NamedTuple):
 def format_scireviewgen(record: Mapping[str, Any], *, fidelity: Fidelity = "corrected") -> Iterator[dict[str, Any]]:
     """Yield one instance.
 
-    - ``input_transformed`` (str): title of the review, title of the chapter, then ``1. (BIB001) abstract`` and so on, each
-      on a line of its own;
+    - ``input_transformed`` (str): title of the review, title of the chapter, then ``1. (BIB001) abstract`` and so on,
+      each on a line of its own;
     - ``target_transformed`` (str): the chapter, which cites by the labels.
 
     Under ``original`` the first abstract is lost and each other one stands under the label of the paper before it.
 
     Args:
-        record: ``reference``, units ``review title <s> chapter title <s> abstract <s> label`` separated by ``</s>``, and ``target``.
+        record: ``target`` and ``reference``: units ``review title <s> chapter title <s> abstract <s> label``, separated
+            by ``</s>``.
         fidelity: ``corrected`` or ``original``.
 
     Raises:
@@ -54,7 +55,7 @@ def format_scireviewgen(record: Mapping[str, Any], *, fidelity: Fidelity = "corr
 def _chapter(reference: str) -> _Chapter:
     papers = []
     review = title = ""
-    for place, unit in enumerate(reference.removesuffix(_UNIT).split(_UNIT)):
+    for place, unit in enumerate(reference.strip().removesuffix(_UNIT).split(_UNIT)):
         parts = [part.strip() for part in unit.split(_FIELD)]
         if len(parts) < 4:
             raise _malformed(reference, f"unit {place + 1} has {len(parts)} of the 4 parts")

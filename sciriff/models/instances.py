@@ -1,8 +1,8 @@
-"""The built instances that models are asked."""
+"""The instances that models are asked, and those that were built here; :mod:`sciriff.models.data` has the others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from sciriff.hashing import keyed_rank
 from sciriff.store import Store
 
 _LIMIT_SEED = 0
+_TEXTS = ("_instance_id", "input", "output")
+_DOCUMENT = "_document_id"
 
 
 class NotBuiltError(SciriffError):
@@ -26,11 +28,12 @@ class InstanceSet:
     Attributes:
         task, window, split: what they are.
         limit: how many were asked for; None for all.
-        path: artifact they were read from.
-        sha256: hash of that artifact.
-        build_key: key of the build that wrote it.
+        path: artifact they were read from; for others than built ones, the data and its part.
+        sha256: hash of that artifact, or of the instances.
+        build_key: key of the build that wrote it; empty for others than built ones.
         note: what a reader of scores should know of the data: built from samples, or from a partial source; else empty.
-        instances: those that are asked, in file order.
+        instances: those that are asked, in file order. Each has ``_instance_id``, ``input`` and ``output``, and
+            ``_document_id`` where the data says which document it is of.
         pool: all instances of the split, in file order: what worked examples are drawn from.
         data: where they come from: ``built``, ``published``, or the name of a file of the user's.
     """
@@ -74,7 +77,10 @@ def load_instances(store: Store, task: str, window: int, split: str, limit: int 
             f"{store.path(f'{folder}/{name}')} is missing or was changed after it was built; "
             f"run: sciriff build --tasks {task}"
         )
-    instances = [_instance(line, f"{folder}/{name}:{number}") for number, line in _lines(store, f"{folder}/{name}")]
+    instances = [
+        instance_of(line, f"{folder}/{name}:{number}", "build the task anew")
+        for number, line in _lines(store, f"{folder}/{name}")
+    ]
     if not instances:
         raise NotBuiltError(f"the build in {store.path(folder)} has no instances in split {split}")
     return InstanceSet(
@@ -86,7 +92,7 @@ def load_instances(store: Store, task: str, window: int, split: str, limit: int 
         sha256=str(entry["sha256"]),
         build_key=str(manifest.get("key", "")),
         note=_data_note(manifest),
-        instances=tuple(_sample(instances, task, split, limit)),
+        instances=sample(instances, task, split, limit),
         pool=tuple(instances),
     )
 
@@ -96,27 +102,43 @@ def _lines(store: Store, path: str) -> list[tuple[int, bytes]]:
         return [(number, line) for number, line in enumerate(stream, start=1) if line.strip()]
 
 
-def _instance(line: bytes, where: str) -> Mapping[str, Any]:
+def instance_of(line: bytes, where: str, advice: str) -> Mapping[str, Any]:
+    """Read one line of instances; keeps the fields that evaluation needs.
+
+    Args:
+        line: a JSON object.
+        where: file and line, for messages.
+        advice: what the user should do about a line that is wrong.
+
+    Raises:
+        StoreError: if it is no instance.
+    """
     try:
-        instance = orjson.loads(line)
+        record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise StoreError(f"{where}: not JSON ({error}); build the task anew") from error
-    missing = [field for field in ("_instance_id", "input", "output") if not isinstance(_get(instance, field), str)]
+        raise StoreError(f"{where}: not JSON ({error}); {advice}") from error
+    return checked_instance(record, where, advice)
+
+
+def checked_instance(record: Any, where: str, advice: str) -> Mapping[str, Any]:
+    """The fields of an instance that evaluation needs. Arguments and errors as :func:`instance_of`."""
+    fields = record if isinstance(record, dict) else {}
+    missing = [field for field in _TEXTS if not isinstance(fields.get(field), str)]
     if missing:
-        raise StoreError(f"{where}: no text under {', '.join(missing)}; build the task anew")
-    return {field: instance[field] for field in ("_instance_id", "input", "output")}
+        raise StoreError(f"{where}: no text under {', '.join(missing)}; {advice}")
+    document = {_DOCUMENT: fields[_DOCUMENT]} if isinstance(fields.get(_DOCUMENT), str) else {}
+    return {**{field: fields[field] for field in _TEXTS}, **document}
 
 
-def _get(instance: Any, field: str) -> Any:
-    return instance.get(field) if isinstance(instance, dict) else None
-
-
-def _sample(instances: list[Mapping[str, Any]], task: str, split: str, limit: int | None) -> list[Mapping[str, Any]]:
+def sample(
+    instances: Sequence[Mapping[str, Any]], task: str, split: str, limit: int | None
+) -> tuple[Mapping[str, Any], ...]:
+    """So many instances, drawn by their ids alone and in their order; all if ``limit`` is None."""
     if limit is None or limit >= len(instances):
-        return instances
+        return tuple(instances)
     rank = keyed_rank(_LIMIT_SEED, "evaluate", task, split)
     by_rank = sorted(range(len(instances)), key=lambda place: (rank(str(instances[place]["_instance_id"])), place))
-    return [instances[place] for place in sorted(by_rank[:limit])]
+    return tuple(instances[place] for place in sorted(by_rank[:limit]))
 
 
 def _data_note(manifest: Mapping[str, Any]) -> str:

@@ -82,6 +82,7 @@ def find_by_hand(source: Source, file: SourceFile, settings: Settings) -> Path:
         for name in (place.path(f"{source.id}/{file.name}"), place.path(file.name)):
             path = _local(place.store, name, settings.cache / FOLDER / source.id)
             if path is None:
+                flaws += _unpacked(place.store, name)
                 continue
             flaw = flaw_of(path, file.members)
             if not flaw:
@@ -152,6 +153,14 @@ def _local(store: Store, name: str, copies: Path) -> Path | None:
     if not copy.is_file():
         _copy(store, name, copy)
     return copy
+
+
+def _unpacked(store: Store, name: str) -> list[str]:
+    """Say so if a folder shows that the archive was unpacked, as some browsers do after the download."""
+    folder = Path(store.path(name)).with_suffix("")
+    if not store.is_local or not folder.is_dir():
+        return []
+    return [f"{folder} is the archive unpacked; what is needed is {Path(name).name} itself, as it is downloaded"]
 
 
 def _copy(store: Store, name: str, target: Path) -> None:

@@ -192,6 +192,16 @@ def test_a_wrong_or_damaged_file_is_named_as_such(tmp_path: Path, content: bytes
     assert acquire(SOURCE, make_settings(tmp_path)).files["first"].path == path
 
 
+def test_an_archive_that_the_browser_unpacked_is_noticed(tmp_path: Path) -> None:
+    put(tmp_path / "manual" / "toy" / "first" / "train.json", b"{}")
+    error = error_of(make_settings(tmp_path))
+    unpacked = tmp_path / "manual" / "toy" / "first"
+    assert f"Found, but not the right file: {unpacked} is the archive unpacked; what is needed is first.zip" in str(
+        error
+    )
+    assert not error.nothing_there
+
+
 def test_a_right_file_further_on_makes_up_for_a_wrong_one(tmp_path: Path) -> None:
     put(tmp_path / "manual" / "toy" / "first.zip", b"<html>")
     put(tmp_path / "manual" / "first.zip")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sciriff.dataset.push import PushOutcome
     from sciriff.dataset.summary import Summary
     from sciriff.mixture import MixtureOutcome
+    from sciriff.models.one_prompt import OnePrompt
+    from sciriff.models.prompts import PromptOptions
     from sciriff.results.evaluate import EvaluationReport
     from sciriff.sources.fetch import AcquiredSource
 
@@ -294,6 +296,53 @@ def mix(
         seed=seed,
         tulu_files=files,
         progress=progress,
+    )
+
+
+def prompt(
+    task: str,
+    instance_id: str,
+    model: str,
+    *,
+    data: str = "built",
+    window: int = 4096,
+    split: str = "validation",
+    options: PromptOptions | None = None,
+    store: str | None = None,
+    settings: Settings | None = None,
+) -> OnePrompt:
+    """Make the prompt that a model gets for one instance in an evaluation.
+
+    Args:
+        task: evaluation task.
+        instance_id: the instance.
+        model: model name, as for :func:`evaluate`.
+        data: ``built``, ``published``, or the path of a file or folder of instances.
+        window: context window whose instances are used.
+        split: split whose instances are used.
+        options: chat format, examples, length; default: as the original.
+        store: root of the artifacts.
+        settings: default: from the environment.
+
+    Raises:
+        UsageError: if there is no such model, task or instance.
+        SciriffError: if instances or files of the model cannot be had.
+    """
+    from sciriff.models.one_prompt import one_prompt
+    from sciriff.models.prompts import PromptOptions
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return one_prompt(
+        task,
+        instance_id,
+        model,
+        data=data,
+        window=window,
+        split=split,
+        options=options or PromptOptions(),
+        store=Store(settings.store),
+        settings=settings,
     )
 
 

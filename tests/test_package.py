@@ -17,7 +17,7 @@ import sciriff
 from sciriff import api
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-VERBS = ("build", "combine", "evaluate", "fetch", "mix")
+VERBS = ("build", "combine", "evaluate", "fetch", "leakage", "mix", "prompt", "push", "stats")
 HEAVY = (
     "datasets",
     "duckdb",
@@ -104,11 +104,17 @@ def _names_of_annotations() -> dict[str, object]:
     """The types that the api imports for type checkers only."""
     from sciriff.building.build import BuildReport
     from sciriff.building.combine import CombineOutcome
+    from sciriff.dataset.leakage_report import LeakageReport
+    from sciriff.dataset.push import PushOutcome
+    from sciriff.dataset.summary import Summary
     from sciriff.mixture import MixtureOutcome
+    from sciriff.models.one_prompt import OnePrompt
+    from sciriff.models.prompts import PromptOptions
     from sciriff.results.evaluate import EvaluationReport
     from sciriff.sources.fetch import AcquiredSource
 
-    types = (BuildReport, CombineOutcome, MixtureOutcome, EvaluationReport, AcquiredSource)
+    types = (BuildReport, CombineOutcome, LeakageReport, PushOutcome, Summary, MixtureOutcome)
+    types += (OnePrompt, PromptOptions, EvaluationReport, AcquiredSource)
     return {kind.__name__: kind for kind in types}
 
 

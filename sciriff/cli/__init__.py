@@ -19,6 +19,7 @@ VERBS = {
     "leakage": "Say which evaluation instances also stand in training data.",
     "push": "Upload the combined dataset to the Hugging Face Hub.",
     "mix": "Make a training mixture.",
+    "prompt": "Print what a model gets for an instance.",
     "evaluate": "Score models on the held-out tasks.",
     "leaderboard": "Print the scores of all models.",
     "tasks": "List the tasks and how they stand.",

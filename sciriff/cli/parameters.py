@@ -11,6 +11,7 @@ import click
 from sciriff.errors import UsageError
 
 if TYPE_CHECKING:
+    from sciriff.models.prompts import PromptOptions
     from sciriff.settings import Settings
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -110,3 +111,80 @@ def settings_with(**overrides: Any) -> Settings:
 
 def _spelling(field: str, given: dict[str, Any]) -> str:
     return f"option --{field.replace('_', '-')}" if field in given else f"setting SCIRIFF_{field.upper()}"
+
+
+def data_options(verb: _Decorated) -> _Decorated:
+    """Options that say which instances a model is asked."""
+    for option in (
+        click.option(
+            "--split",
+            type=click.Choice(["validation", "test"]),
+            default="validation",
+            show_default=True,
+            help="Which split.",
+        ),
+        window_option,
+        click.option(
+            "--data",
+            metavar="built|published|PATH",
+            default="built",
+            show_default=True,
+            help="Instances built here, those published as allenai/SciRIFF, or a file or folder of your own.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def prompt_options(verb: _Decorated) -> _Decorated:
+    """Options that say how an instance is put to a model; :func:`prompt_choices` takes their values."""
+    for option in (
+        click.option(
+            "--add-bos",
+            is_flag=True,
+            help="Put the tokenizer's token for the beginning of text in front if it is missing.",
+        ),
+        click.option(
+            "--max-tokens", type=click.IntRange(min=1), default=1024, show_default=True, help="Most tokens of a reply."
+        ),
+        click.option(
+            "--too-long",
+            type=click.Choice(["truncate-left", "truncate-middle", "refuse"]),
+            default="truncate-left",
+            show_default=True,
+            help="What happens to prompts that do not fit the model's context.",
+        ),
+        click.option(
+            "--shots-from",
+            type=click.Choice(["evaluated", "train"]),
+            default="evaluated",
+            show_default=True,
+            help="Where examples come from: the evaluated split, as the original, or the training split.",
+        ),
+        click.option(
+            "--shots",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Examples in front of each question.  [default: 1 in evidence_inference, else 0]",
+        ),
+        click.option(
+            "--chat-format",
+            metavar="NAME",
+            help="auto, general, tulu, tulu_nl, llama2, llama3, qwen, or a .jinja file.  [default: as its entry says]",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def prompt_choices(values: dict[str, Any]) -> PromptOptions:
+    """Take the values of :func:`prompt_options` out of a verb's keyword arguments.
+
+    Raises:
+        UsageError: if a value is impossible.
+    """
+    from dataclasses import fields
+
+    from sciriff.models.prompts import PromptOptions
+
+    return PromptOptions(**{each.name: values.pop(each.name) for each in fields(PromptOptions)})

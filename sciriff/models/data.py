@@ -1,6 +1,6 @@
 """Which instances a model is evaluated on: ``built`` here, ``published`` by the authors of SciRIFF, or a path.
 
-The published ones are the Parquet files of ``allenai/SciRIFF`` on the Hub: the source ``sciriff`` of the catalogue, with
+The published ones are the Parquet files of ``allenai/SciRIFF`` on the Hub: source ``sciriff`` of the catalogue, with
 mirror, cache and lock like any other. A path is a file of instances (JSON lines or Parquet) in the shape of the
 published ones (``input``, ``output``, ``_instance_id``), or a folder of them: ``SPLIT.jsonl``, ``TASK/SPLIT.jsonl`` or
 ``TASK.jsonl``, and the same with ``.parquet``. A file may hold several tasks; an instance's task is what stands before

@@ -109,7 +109,6 @@ def unscored(report: EvaluationReport) -> list[tuple[str, str, str]]:
     return [
         *((model, task, reason) for (model, task), reason in report.failures.items()),
         *(("", task, reason) for task, reason in report.not_built.items()),
-        *(("", task, "not scored by this version") for task in report.not_yet_scored),
     ]
 
 

@@ -75,8 +75,6 @@ def evaluation_text(report: EvaluationReport, store: Store) -> str:
     notes = {result.task: result.data_note for result in report.results if result.data_note}
     parts += shared_remarks("note", notes.items())
     parts += [f"not built: {named(task, reason)}" for task, reason in report.not_built.items()]
-    if report.not_yet_scored:
-        parts.append(f"no scorer yet for {', '.join(report.not_yet_scored)}")
     parts += [
         f"FAILED: {' on '.join(filter(None, (model, task)))}: {reason}"
         for (model, task), reason in report.failures.items()

@@ -64,7 +64,6 @@ class EvaluationReport:
         window, split: what was evaluated on.
         results: every model and task that was scored.
         not_built: task -> why there are no instances of it.
-        not_yet_scored: tasks that this version has no scorer for.
         failures: (model or "", task) -> what went wrong; the others went on.
         missing_columns: summary columns without a value, as in the leaderboard.
         index: the DuckDB file.
@@ -75,7 +74,6 @@ class EvaluationReport:
     split: str
     results: tuple[TaskResult, ...]
     not_built: Mapping[str, str]
-    not_yet_scored: tuple[str, ...]
     failures: Mapping[tuple[str, str], str]
     missing_columns: tuple[str, ...]
     index: Path
@@ -125,9 +123,8 @@ def evaluate(
     progress = progress or Silent()
 
     scored = _Scored()
-    scorable = [task for task in chosen if task.is_scored]
-    with progress.stage("evaluate", len(scorable) * len(set(models))) as stage:
-        for task in scorable:
+    with progress.stage("evaluate", len(chosen) * len(set(models))) as stage:
+        for task in chosen:
             instances = _load(task, store, window, split, limit, scored)
             for model in dict.fromkeys(models):
                 if instances is not None:
@@ -144,7 +141,6 @@ def evaluate(
         split=split,
         results=tuple(results),
         not_built=scored.not_built,
-        not_yet_scored=tuple(task.name for task in chosen if not task.is_scored),
         failures=scored.failures,
         missing_columns=tuple(column.name for column in missing_columns(rows[Profile.CORRECTED])),
         index=path,
@@ -207,9 +203,7 @@ def _publish(
         totals = totals_of_runs(connection)
         for run, reused in scored.runs:
             for profile in Profile:
-                shaper = eval_task(run.task).shaper
-                assert shaper is not None
-                metrics = shaper(totals[run.run_id, profile])
+                metrics = eval_task(run.task).shaper(totals[run.run_id, profile])
                 write_metric_files(run, profile, metrics, store)
                 if profile is Profile.CORRECTED:
                     outcomes = totals[run.run_id, profile].outcomes

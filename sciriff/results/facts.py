@@ -15,7 +15,8 @@ from sciriff.hashing import digest
 from sciriff.results.schema import FACT_TABLES, RUNS, SAMPLES, SCORES, Table, arrow_schema
 from sciriff.scoring.metrics.bleu import bleu
 from sciriff.scoring.metrics.statistics import BleuCounts, MatchCounts, MeanParts, Vector, mean, precision_recall_f1
-from sciriff.scoring.outcome import Outcome, Profile, Reply, SampleScore
+from sciriff.scoring.outcome import Outcome, Profile, Reply, SampleScore, SampleScores
+from sciriff.scoring.samples import prepare, score
 from sciriff.scoring.tasks import EvalTask
 from sciriff.store import SCHEMA_VERSION, Store
 
@@ -55,7 +56,7 @@ def write_facts(run: Run, task: EvalTask, predictions: Iterable[Mapping[str, Any
 
     Args:
         run: what the predictions are.
-        task: the task, with a scorer.
+        task: the task.
         predictions: lines of a predictions artifact.
         store: where facts go.
 
@@ -65,28 +66,27 @@ def write_facts(run: Run, task: EvalTask, predictions: Iterable[Mapping[str, Any
     Raises:
         StoreError: if the store cannot be written.
     """
-    assert task.score is not None
     columns: dict[str, dict[str, list[Any]]] = {
         table.name: {column.name: [] for column in table.columns} for table in FACT_TABLES
     }
     outcomes = dict.fromkeys(Outcome, 0)
     for prediction in predictions:
         reply = Reply(prediction["reply"], prediction.get("finish_reason", "stop"))
-        by_profile = {profile: task.score(reply, prediction["reference"], task.answer, profile) for profile in Profile}
-        outcomes[by_profile[Profile.CORRECTED].outcome] += 1
+        scores = score(task, reply, prepare(task, prediction["reference"]))
+        outcomes[scores.corrected.outcome] += 1
         shared = {"run_id": run.run_id, "model": run.model, "task": run.task, "instance_id": prediction["instance_id"]}
-        _append(columns[SAMPLES.name], {**shared, **_sample_row(prediction, by_profile)})
-        for profile, score in by_profile.items():
-            for metric, vector in score.vectors.items():
-                _append(columns[SCORES.name], {**shared, **_score_row(profile, score, metric, vector)})
+        _append(columns[SAMPLES.name], {**shared, **_sample_row(prediction, scores)})
+        for profile in Profile:
+            for metric, vector in scores[profile].vectors.items():
+                _append(columns[SCORES.name], {**shared, **_score_row(profile, scores[profile], metric, vector)})
     counts = {"samples": sum(outcomes.values()), **{outcome.value: n for outcome, n in outcomes.items()}}
     _append(columns[RUNS.name], {"run_id": run.run_id, **run.__dict__, **counts})
     _publish(run, columns, store)
     return outcomes
 
 
-def _sample_row(prediction: Mapping[str, Any], by_profile: Mapping[Profile, SampleScore]) -> dict[str, Any]:
-    corrected, original = by_profile[Profile.CORRECTED], by_profile[Profile.ORIGINAL]
+def _sample_row(prediction: Mapping[str, Any], scores: SampleScores) -> dict[str, Any]:
+    corrected, original = scores.corrected, scores.original
     return {
         "outcome": corrected.outcome,
         "reason": corrected.reason,
@@ -94,6 +94,7 @@ def _sample_row(prediction: Mapping[str, Any], by_profile: Mapping[Profile, Samp
         "original_outcome": original.outcome,
         "original_reason": original.reason,
         "original_parse_status": original.status,
+        "differences": ",".join(scores.differences),
         "finish_reason": prediction.get("finish_reason", "stop"),
         "reply": _encodable(prediction["reply"]),
         "reference": _encodable(prediction["reference"]),

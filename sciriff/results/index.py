@@ -208,7 +208,6 @@ def _task_rows() -> list[tuple[Any, ...]]:
             task.name,
             task.answer.container if task.answer else "text",
             task.answer.default if task.answer else None,
-            task.is_scored,
             ", ".join(metric for metric, _ in task.metrics),
         )
         for task in EVAL_TASKS
@@ -221,9 +220,7 @@ def _metric_rows(connection: DuckDBPyConnection) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for (run_id, profile), totals in totals_of_runs(connection).items():
         run = by_id[run_id]
-        shaper = eval_task(run[2]).shaper
-        assert shaper is not None
-        shaped = shaper(totals)
+        shaped = eval_task(run[2]).shaper(totals)
         for shape, metrics in (("flat", shaped.flat), ("summary", shaped.summary)):
             rows += [(*run, profile, shape, name, value) for name, value in metrics.items()]
     return rows

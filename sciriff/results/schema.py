@@ -69,6 +69,7 @@ SAMPLES = Table(
         Column("original_outcome", "VARCHAR", "outcome in the profile original"),
         Column("original_reason", "VARCHAR", "reason in the profile original"),
         Column("original_parse_status", "VARCHAR", "parse_status in the profile original"),
+        Column("differences", "VARCHAR", "why the profiles differ: names of rules, separated by commas; else empty"),
         Column("finish_reason", "VARCHAR", "stop, length or content_filter"),
         Column("reply", "VARCHAR", "the model's reply as it came; NULL if none came"),
         Column("reference", "VARCHAR", "the right answer"),
@@ -129,7 +130,6 @@ TASKS = Table(
         _TASK,
         Column("answer", "VARCHAR", "object, list or text: what answers look like"),
         Column("default_json", "VARCHAR", "what stands in for a reply that cannot be parsed; NULL for text"),
-        Column("is_scored", "BOOLEAN", "whether this version scores the task"),
         Column("metrics", "VARCHAR", "metric names in table scores"),
     ),
 )

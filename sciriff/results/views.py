@@ -82,7 +82,8 @@ MACROS: tuple[str, ...] = (
     """CREATE MACRO f1(correct, predicted, expected) AS
     CASE WHEN predicted + expected = 0 THEN 1.0 ELSE 2.0 * correct / (predicted + expected) END""",
     f"""CREATE MACRO bleu(m1, m2, m3, m4, n1, n2, n3, n4, length, expected_length) AS
-    CASE WHEN length = 0 OR expected_length = 0 OR {_MISSED_ORDER} THEN 0.0
+    CASE WHEN length = 0 AND expected_length = 0 THEN 1.0
+    WHEN length = 0 OR expected_length = 0 OR {_MISSED_ORDER} THEN 0.0
     ELSE exp(({_LOG_PRECISIONS}) / ({_ORDERS_USED}) + least(0.0, 1 - expected_length / length)) END""",
 )
 """The metrics of the profile ``corrected`` over any set of rows of ``scores``, e.g.

@@ -144,10 +144,11 @@ def parse(text: str, shape: Shape) -> Parsed:
     non-empty one with items of the right type), then the first: an example before the answer is empty or has other
     keys, a repetition comes after it. Raw control characters in strings are accepted there. A key given twice with
     lists has the items of both, otherwise the last value.
-    Broken JSON (cut off, trailing comma, single quotes) is not mended.
+    Broken JSON (cut off, trailing comma, single quotes) is not mended, and the tuples of a broken list of tuples are no
+    answer. Only a last ``}`` in place of ``]`` is, for tasks whose answers often end so.
     """
     try:
-        value = _STRICT.decode(text)
+        value = _decode(text, shape)
     except (ValueError, RecursionError):
         candidates = list(_embedded(text, shape))
         if not candidates:
@@ -161,9 +162,22 @@ def parse(text: str, shape: Shape) -> Parsed:
     return Parsed(value, ParseStatus.VALID_JSON)
 
 
+def _decode(text: str, shape: Shape) -> Any:
+    try:
+        return _STRICT.decode(text)
+    except ValueError:
+        if shape.closing_brace_is_bracket and text.startswith("[") and text.endswith("}"):
+            return _STRICT.decode(text[:-1] + "]")
+        raise
+
+
+_LIST_IN_LIST = re.compile(r"\[\s*\[")
+
+
 def _embedded(text: str, shape: Shape) -> Iterator[Any]:
     """Values of the right container type in a text, in order, none inside another."""
     opening = _OPENINGS[shape.container]
+    broken = False
     place = opening.search(text)
     while place:
         try:
@@ -172,10 +186,15 @@ def _embedded(text: str, shape: Shape) -> Iterator[Any]:
             end = _end_of_run(text, place.start())  # else a reply of brackets only would take quadratic time
         except ValueError:
             end = place.start() + 1
+            broken = broken or (shape.item == "list" and _LIST_IN_LIST.match(text, place.start()) is not None)
         else:
-            if not _too_deep(value):
+            if not _too_deep(value) and not (broken and _is_flat(value)):
                 yield value
         place = opening.search(text, end)
+
+
+def _is_flat(value: Any) -> bool:
+    return not any(isinstance(item, list) for item in value)
 
 
 _NESTING = re.compile(r'(?:[\[{]\s*|"[^"\\]*"\s*:\s*)+')

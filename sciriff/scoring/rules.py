@@ -7,7 +7,6 @@ the rules that make the difference are told (:class:`~sciriff.scoring.outcome.Sa
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 
 class Rule(StrEnum):
@@ -43,21 +42,3 @@ Rules = frozenset[Rule]
 
 CORRECTED: Rules = frozenset(Rule)
 ORIGINAL: Rules = frozenset()
-
-
-class Step(NamedTuple):
-    """Turning one rule off.
-
-    Attributes:
-        rule: the rule.
-        left: the rules that are left.
-    """
-
-    rule: Rule
-    left: Rules
-
-
-def steps() -> tuple[Step, ...]:
-    """The way from ``corrected`` to ``original``, one rule at a time."""
-    rules = list(Rule)
-    return tuple(Step(rule, frozenset(rules[place + 1 :])) for place, rule in enumerate(rules))

@@ -1,134 +1,162 @@
-"""One reply against one reference: parse, judge the outcome, take the sufficient statistics."""
+"""One reply against one reference: clean, parse, read, compare, in both profiles; then why the two differ.
+
+Nothing raises here, whatever the texts hold.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sciriff.scoring.measures import Measure, Vectors
 from sciriff.scoring.metrics.bleu import bleu_counts
-from sciriff.scoring.metrics.entity_f1 import Entities, EntityCounts, entities, entities_original, entity_counts
 from sciriff.scoring.metrics.original_values import OriginalCrash
-from sciriff.scoring.metrics.qasper import (
-    NOTHING_RIGHT,
-    QasperAnswer,
-    qasper_parts,
-    read_answer,
-    read_answer_original,
-)
-from sciriff.scoring.metrics.statistics import MatchCounts, Vector
-from sciriff.scoring.outcome import Outcome, ParseStatus, Profile, Reason, Reply, SampleScore
+from sciriff.scoring.metrics.values import NotUnderstood
+from sciriff.scoring.outcome import Outcome, ParseStatus, Reason, Reply, SampleScore, SampleScores
 from sciriff.scoring.parsing import Parsed, Shape, clean, clean_original, parse, parse_original
+from sciriff.scoring.rules import CORRECTED, ORIGINAL, Rule, Rules
 
-SampleScorer = Callable[[Reply, str, "Shape | None", Profile], SampleScore]
-"""(reply, reference text, shape of the answers, profile) -> score. Never raises, whatever the texts hold."""
+if TYPE_CHECKING:
+    from sciriff.scoring.tasks import EvalTask
 
 
-def score_plain_text(reply: Reply, reference: str, shape: Shape | None, profile: Profile) -> SampleScore:
-    """BLEU of the texts."""
-    del shape  # answers are plain text
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference, read once for all replies to it.
+
+    Attributes:
+        text: the reference.
+        corrected: what is compared in the profile ``corrected``; None if it cannot be read.
+        original: the same in the profile ``original``.
+    """
+
+    text: str
+    corrected: Any
+    original: Any
+
+    def under(self, rules: Rules) -> Any:
+        """What is compared under some rules; None if the reference cannot be read."""
+        return self.corrected if Rule.VALUES in rules else self.original
+
+
+def prepare(task: EvalTask, text: str) -> Reference:
+    """Read a reference. References are taken as they are: only a whole JSON value of the right type will do."""
+    if task.answer is None:
+        return Reference(text, text, text)
+    return Reference(
+        text, _reference(task.measure, task.answer, text), _reference_original(task.measure, task.answer, text)
+    )
+
+
+def _reference(measure: Measure, shape: Shape, text: str) -> Any:
+    parsed = parse(text, shape)
+    if parsed.status is ParseStatus.VALID_JSON:
+        with suppress(NotUnderstood):
+            answer = measure.read(parsed.value)
+            return answer if measure.is_complete(answer) else None
+    return None
+
+
+def _reference_original(measure: Measure, shape: Shape, text: str) -> Any:
+    parsed = parse_original(text, shape)
+    if parsed.status is ParseStatus.VALID_JSON and shape.holds(parsed.value):
+        with suppress(OriginalCrash):
+            return (measure.read_reference_original or measure.read_original)(parsed.value)
+    return None
+
+
+def score(task: EvalTask, reply: Reply, reference: Reference) -> SampleScores:
+    """Score a reply in both profiles.
+
+    To go from reference to reference, and from model to model within, is quicker than the other way round: what BLEU
+    and ROUGE need of a reference is kept for the next replies.
+
+    Args:
+        task: the task.
+        reply: what the model sent back.
+        reference: the right answer, from :func:`prepare`.
+    """
+    corrected = score_under(CORRECTED, task, reply, reference)
+    original = score_under(ORIGINAL, task, reply, reference)
+    if _same(corrected, original, task):
+        return SampleScores(corrected, original)
+    return SampleScores(corrected, original, tuple(_differences(task, reply, reference, corrected)))
+
+
+def score_under(rules: Rules, task: EvalTask, reply: Reply, reference: Reference) -> SampleScore:
+    """Score a reply under some rules; arguments as of :func:`score`."""
     if reply.text is None:
-        return _no_reply(ParseStatus.NOT_JSON)
-    text = _cleaned(reply.text, profile)
-    reason = Reason.NONE if text.strip() else Reason.EMPTY
-    return _ended(reason, ParseStatus.NOT_JSON, parsed=True, vectors={"bleu": bleu_counts(text, reference)})
+        status = ParseStatus.NOT_JSON if task.answer is None else ParseStatus.EXTRACT_FAILURE
+        return SampleScore(Outcome.SYSTEM_FAILED, Reason.NO_REPLY, status, parsed=False)
+    expected = reference.under(rules)
+    if expected is None:
+        return SampleScore(Outcome.SYSTEM_FAILED, Reason.BAD_REFERENCE, ParseStatus.EXTRACT_FAILURE, parsed=False)
+    text = clean(reply.text) if Rule.SPECIAL_TOKENS in rules else clean_original(reply.text)
+    if task.answer is None:
+        return _score_text(rules, task, text, reference)
+    answer, reason, status = _understand(rules, task, task.answer, text, reply)
+    vectors = task.measure.compare(answer, expected, rules)
+    in_parsed = reason is Reason.NONE if Rule.FAILURES in rules else status is not ParseStatus.EXTRACT_FAILURE
+    return _ended(reason, status, {**vectors, "bleu": bleu_counts(text, reference.text)}, parsed=in_parsed)
 
 
-def score_entities(reply: Reply, reference: str, shape: Shape | None, profile: Profile) -> SampleScore:
-    """Typed and untyped entity counts, and BLEU of the texts."""
-    assert shape is not None
-    return _score_json(reply, reference, shape, profile, _entity_vectors)
+def _score_text(rules: Rules, task: EvalTask, text: str, reference: Reference) -> SampleScore:
+    reason = Reason.NONE
+    if Rule.FAILURES not in rules and _has_lone_surrogate(text):
+        reason, text = Reason.CRASHED, ""
+    elif not text.strip() and (reference.text.strip() or Rule.EMPTY not in rules):
+        reason = Reason.EMPTY
+    vectors = {**task.measure.compare(text, reference.text, rules), "bleu": bleu_counts(text, reference.text)}
+    return _ended(reason, ParseStatus.NOT_JSON, vectors, parsed=True)
 
 
-def score_qasper(reply: Reply, reference: str, shape: Shape | None, profile: Profile) -> SampleScore:
-    """Token F1 of answer and evidence, and BLEU of the texts."""
-    assert shape is not None
-    return _score_json(reply, reference, shape, profile, _qasper_vectors)
+class _Understood(NamedTuple):
+    """What was read of a reply (None if nothing), why it was not understood, and what became of parsing it."""
+
+    answer: Any
+    reason: Reason
+    status: ParseStatus
 
 
-class _NotUnderstood(Exception):  # noqa: N818 - a decision about a sample, not an error
-    """The reply's value has the wrong shape for this task."""
-
-
-_ToVectors = Callable[[Any, Any, Shape, Profile], Mapping[str, Vector]]
-"""(value or None, reference value, shape, profile) -> vectors; a value of None is a reply that was not understood."""
-
-
-def _score_json(reply: Reply, reference: str, shape: Shape, profile: Profile, to_vectors: _ToVectors) -> SampleScore:
-    if reply.text is None:
-        return _no_reply(ParseStatus.EXTRACT_FAILURE)
-    expected = _parse(reference, shape, profile)
-    if expected.status is not ParseStatus.VALID_JSON or not shape.holds(expected.value):
-        return _bad_reference()
-    text = _cleaned(reply.text, profile)
-    parsed = _parse(text, shape, profile)
-    reason = _reason(text, parsed, shape, reply, profile)
-    value = parsed.value
-    if profile is Profile.CORRECTED and reason is not Reason.NONE:
-        value = None
-    if profile is Profile.ORIGINAL and _has_lone_surrogate(text):
-        reason, value = Reason.UNPARSEABLE, None
+def _understand(rules: Rules, task: EvalTask, shape: Shape, text: str, reply: Reply) -> _Understood:
+    parsed = (parse if Rule.JSON_SEARCH in rules else parse_original)(text, shape)
+    reason = Reason.CRASHED if parsed.crashed else _why_not_parsed(parsed, text, reply)
+    if Rule.FAILURES in rules:
+        if parsed.status is ParseStatus.NULL_JSON:
+            reason = Reason.WRONG_SHAPE
+        if reason is not Reason.NONE:
+            return _Understood(None, reason, parsed.status)
+    elif _has_lone_surrogate(text):
+        return _Understood(None, Reason.CRASHED, parsed.status)
     try:
-        vectors = to_vectors(value, expected.value, shape, profile)
-    except (_NotUnderstood, OriginalCrash):
-        reason = reason if reason is not Reason.NONE else Reason.WRONG_SHAPE
-        try:
-            vectors = to_vectors(None, expected.value, shape, profile)
-        except OriginalCrash:
-            return _bad_reference()
-    in_parsed = reason is Reason.NONE if profile is Profile.CORRECTED else _kept_by_original(parsed)
-    return _ended(reason, parsed.status, parsed=in_parsed, vectors={**vectors, "bleu": bleu_counts(text, reference)})
+        read = task.measure.read if Rule.VALUES in rules else task.measure.read_original
+        return _Understood(read(parsed.value), reason, parsed.status)
+    except NotUnderstood:
+        return _Understood(None, reason or Reason.WRONG_SHAPE, parsed.status)
+    except OriginalCrash:
+        return _Understood(None, reason or Reason.CRASHED, parsed.status)
 
 
-def _entity_vectors(value: Any, expected: Any, shape: Shape, profile: Profile) -> Mapping[str, Vector]:
-    if profile is Profile.ORIGINAL:
-        read: Callable[[Any], Entities] = entities_original
-    else:
-        if value and not ({str(name).strip().lower() for name in value} & {key.lower() for key in shape.keys}):
-            raise _NotUnderstood
-
-        def read(answer: Any) -> Entities:
-            return entities(answer, shape.keys)
-
-    counts = entity_counts(read(value) if value is not None else frozenset(), read(expected))
-    if value is None and profile is Profile.CORRECTED:
-        counts = EntityCounts(*(_as_failure(part) for part in counts))
-    return {"entity_typed": counts.typed, "entity_untyped": counts.untyped}
+_REFUSAL = re.compile(
+    r"\W*(?:(?:i['’]?m )?sorry|i apologi[sz]e|as an ai"
+    r"|i (?:can(?:no|['’])t|am unable|am not able|won['’]t|will not))\b",
+    re.IGNORECASE,
+)
 
 
-def _as_failure(counts: MatchCounts) -> MatchCounts:
-    """Where there was nothing to find, finding nothing is right; a reply that says nothing readable is not."""
-    return counts if counts.expected else MatchCounts(0, 1, 0)
-
-
-def _qasper_vectors(value: Any, expected: Any, shape: Shape, profile: Profile) -> Mapping[str, Vector]:
-    if profile is Profile.ORIGINAL:
-        prediction = QasperAnswer() if value is None else read_answer_original(value)
-        return qasper_parts(prediction, read_answer_original(expected), both_empty=0.0)._asdict()
-    if value is None:
-        return NOTHING_RIGHT._asdict()
-    if not any(key in value for key in shape.keys):
-        raise _NotUnderstood
-    return qasper_parts(read_answer(value), read_answer(expected))._asdict()
-
-
-def _cleaned(text: str, profile: Profile) -> str:
-    return clean_original(text) if profile is Profile.ORIGINAL else clean(text)
-
-
-def _parse(text: str, shape: Shape, profile: Profile) -> Parsed:
-    return parse_original(text, shape) if profile is Profile.ORIGINAL else parse(text, shape)
-
-
-def _reason(text: str, parsed: Parsed, shape: Shape, reply: Reply, profile: Profile) -> Reason:
-    """Why a reply cannot be understood, as far as its text and JSON type tell."""
-    if parsed.status is ParseStatus.EXTRACT_FAILURE:
-        if not text.strip():
-            return Reason.EMPTY
-        if reply.finish_reason == "content_filter":
-            return Reason.REFUSED
-        return Reason.TRUNCATED if reply.finish_reason == "length" else Reason.UNPARSEABLE
-    right_type = parsed.status is not ParseStatus.NULL_JSON and shape.holds(parsed.value)
-    return Reason.NONE if right_type or profile is Profile.ORIGINAL else Reason.WRONG_SHAPE
+def _why_not_parsed(parsed: Parsed, text: str, reply: Reply) -> Reason:
+    if parsed.status is not ParseStatus.EXTRACT_FAILURE:
+        return Reason.NONE
+    if reply.finish_reason == "content_filter":
+        return Reason.REFUSED
+    if not text.strip():
+        return Reason.EMPTY
+    if reply.finish_reason == "length":
+        return Reason.TRUNCATED
+    return Reason.REFUSED if _REFUSAL.match(text) else Reason.UNPARSEABLE
 
 
 def _has_lone_surrogate(text: str) -> bool:
@@ -140,18 +168,30 @@ def _has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def _kept_by_original(parsed: Parsed) -> bool:
-    return parsed.status is not ParseStatus.EXTRACT_FAILURE
-
-
-def _ended(reason: Reason, status: ParseStatus, *, parsed: bool, vectors: Mapping[str, Vector]) -> SampleScore:
+def _ended(reason: Reason, status: ParseStatus, vectors: Vectors, *, parsed: bool) -> SampleScore:
     outcome = Outcome.SCORED if reason is Reason.NONE else Outcome.MODEL_FAILED
     return SampleScore(outcome, reason, status, parsed, vectors)
 
 
-def _bad_reference() -> SampleScore:
-    return SampleScore(Outcome.SYSTEM_FAILED, Reason.BAD_REFERENCE, ParseStatus.EXTRACT_FAILURE, parsed=False)
+def _same(one: SampleScore, other: SampleScore, task: EvalTask) -> bool:
+    """Whether two scores count the same; the shares, which tell how replies were read, do not matter."""
+    if (one.outcome, one.parsed) != (other.outcome, other.parsed):
+        return False
+    return one.vectors == other.vectors or all(
+        one.vectors[metric] == other.vectors[metric] for metric, kind in task.metrics if kind != "share"
+    )
 
 
-def _no_reply(status: ParseStatus) -> SampleScore:
-    return SampleScore(Outcome.SYSTEM_FAILED, Reason.NO_REPLY, status, parsed=False)
+def _differences(task: EvalTask, reply: Reply, reference: Reference, corrected: SampleScore) -> Iterator[Rule]:
+    """The rules that make the difference: each is turned off in turn, after those before it."""
+    if (reference.corrected is None) != (reference.original is None):
+        yield Rule.REFERENCES
+        return
+    before, rules = corrected, CORRECTED
+    for rule in Rule:
+        rules -= {rule}
+        if rule in task.measure.rules:
+            after = score_under(rules, task, reply, reference)
+            if not _same(before, after, task):
+                yield rule
+            before = after

@@ -1,16 +1,17 @@
 """From totals to the numbers people read: ``metrics.json`` (nested), ``metrics_flat.json``, ``metrics_summary.json``.
 
 Names and nesting are those of the original's files. All values are fractions; None where a mean is over no samples.
+What a judge says is added to these by whoever asked it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from sciriff.scoring.metrics.bleu import bleu
-from sciriff.scoring.metrics.entity_f1 import EntityCounts, entity_f1
-from sciriff.scoring.metrics.statistics import mean
+from sciriff.scoring.metrics.rouge import Rouge
+from sciriff.scoring.metrics.statistics import MatchCounts, mean, precision_recall_f1
 from sciriff.scoring.outcome import ParseStatus, Profile
 from sciriff.scoring.totals import SETTINGS, Setting, Totals
 
@@ -34,48 +35,100 @@ def shape_plain_text(totals: Totals) -> Metrics:
     return Metrics(dict(value), value, dict(value))
 
 
-def shape_entities(totals: Totals) -> Metrics:
-    """Typed and untyped entity F1; the headline is typed F1 over all samples."""
-    by_setting: dict[str, Any] = {}
+def shape_summaries(totals: Totals) -> Metrics:
+    """BLEU and ROUGE; the headline is ROUGE-L until a judge has rated the summaries."""
+    rouge: Flat = {name: mean(totals.get("all", name)) for name in Rouge._fields}
+    flat: Flat = {"bleu": _bleu(totals), **rouge}
+    return Metrics({"bleu": flat["bleu"], "rouge": rouge}, flat, {"rouge": rouge["rougeL"]})
+
+
+def shape_lists(totals: Totals) -> Metrics:
+    """F1 of the items."""
+    nested: dict[str, Any] = {}
     flat: Flat = {}
     for setting in SETTINGS:
-        counts = EntityCounts(totals.get(setting, "entity_typed"), totals.get(setting, "entity_untyped"))
-        scores = entity_f1(counts, nothing=_worth_of_nothing(totals))
-        unknown = totals.profile is Profile.CORRECTED and totals.is_empty(setting)
-        by_setting[setting] = {
-            kind: {name: None if unknown else value for name, value in score._asdict().items()}
-            for kind, score in scores._asdict().items()
+        score, parse_counts = _prf(totals, setting, "list_f1"), _list_parse_counts(totals, setting)
+        nested[setting] = {"f1": score, "parse_counts": parse_counts}
+        flat |= {f"{setting}_{name}": value for name, value in score.items()}
+        flat[f"{setting}_frac_parsed"] = parse_counts["frac_success"]
+    return _with_common({"f1": nested}, flat, {"f1": flat["all_f1"]}, totals)
+
+
+def shape_entities(totals: Totals) -> Metrics:
+    """Typed and untyped entity F1; the headline is typed F1 over all samples."""
+    nested: dict[str, Any] = {}
+    flat: Flat = {}
+    for setting in SETTINGS:
+        nested[setting] = {kind: _prf(totals, setting, f"entity_{kind}") for kind in ("typed", "untyped")}
+        flat |= _flattened(setting, nested[setting])
+    return _with_common({"f1": nested}, flat, {"f1": flat["all_typed_f1"]}, totals)
+
+
+def shape_findings(totals: Totals) -> Metrics:
+    """Exact, substring and overlap F1 of tuples."""
+    matches = ("exact", "substring", "overlap")
+    nested: dict[str, Any] = {}
+    flat: Flat = {}
+    for setting in SETTINGS:
+        scores = {match: _prf(totals, setting, f"tuple_{match}") for match in matches}
+        parse_counts = _tuple_parse_counts(totals, setting)
+        nested[setting] = {**scores, "parse_counts": parse_counts}
+        flat[f"{setting}_frac_valid_list"] = parse_counts["frac_success"]
+        flat |= _flattened(setting, scores)
+    summary: Flat = {f"f1_{match}": flat[f"all_{match}_f1"] for match in matches}
+    return _with_common({"f1": nested}, flat, summary, totals)
+
+
+def shape_claims(totals: Totals) -> Metrics:
+    """F1 of verdicts, of evidence sentences and of their tokens."""
+    metrics = {"label": "label", "evidence_sent": "evidence_sentences", "evidence_tok": "evidence_tokens"}
+    nested: dict[str, Any] = {}
+    flat: Flat = {}
+    for setting in SETTINGS:
+        scores = {name: _prf(totals, setting, metric) for name, metric in metrics.items()}
+        shares = {
+            "correct_verdict": _shares(totals, setting, "verdict_parsed"),
+            "correct_evidence": _shares(totals, setting, "evidence_parsed"),
         }
-        for kind, score in by_setting[setting].items():
-            flat |= {f"{setting}_{kind}_{name}": value for name, value in score.items()}
-    return _with_common({"f1": by_setting}, flat, {"f1": flat["all_typed_f1"]}, totals)
+        not_object = round(totals.get(setting, "not_object").points)
+        nested[setting] = {"f1": scores, "answer_parse": {**shares, "not_dict": not_object}}
+        flat |= _flattened(setting, scores)
+        flat |= {f"{setting}_{name}_frac_parsed": share["frac_success"] for name, share in shares.items()}
+    summary: Flat = {
+        "f1_label": flat["all_label_f1"],
+        "f1_evidence_sent": flat["all_evidence_sent_f1"],
+        "f1_evidence_token": flat["all_evidence_tok_f1"],
+    }
+    return _with_common({"results": nested}, flat, summary, totals)
 
 
 def shape_qasper(totals: Totals) -> Metrics:
-    """Answer and evidence F1; ``lm_judge_answer`` is absent until a judge has rated the answers."""
-    results: dict[str, Any] = {}
+    """F1 of answer and evidence, ROUGE of the answer."""
+    nested: dict[str, Any] = {}
     flat: Flat = {}
     for setting in SETTINGS:
-        part = {name: mean(totals.get(setting, name)) for name in _QASPER_PARTS}
-        scores: Flat = {
-            "f1_answer_parsed": part["answer_f1_parsed"],
-            "f1_answer_all": part["answer_f1"],
-            "f1_evidence_parsed": part["evidence_f1_parsed"],
-            "f1_evidence_all": part["evidence_f1"],
-        }
+        scores: Flat = {name: mean(totals.get(setting, metric)) for name, metric in _QASPER_SCORES.items()}
         answer_parse = {
             "answer": _shares(totals, setting, "answer_parsed"),
             "evidence": _shares(totals, setting, "evidence_parsed"),
             "answer_entry_is_str": _shares(totals, setting, "answer_is_text"),
         }
-        results[setting] = {"scores": scores, "answer_parse": answer_parse}
+        nested[setting] = {"scores": scores, "answer_parse": answer_parse}
         flat |= {f"{setting}_{name}_frac_parsed": share["frac_success"] for name, share in answer_parse.items()}
         flat |= {f"{setting}_{name}": value for name, value in scores.items()}
     summary: Flat = {"f1_answer": flat["all_f1_answer_all"], "f1_evidence": flat["all_f1_evidence_all"]}
-    return _with_common({"results": results}, flat, summary, totals)
+    return _with_common({"results": nested}, flat, summary, totals)
 
 
-_QASPER_PARTS = ("answer_f1", "answer_f1_parsed", "evidence_f1", "evidence_f1_parsed")
+_QASPER_SCORES = {
+    "f1_answer_parsed": "answer_f1_parsed",
+    "f1_answer_all": "answer_f1",
+    "f1_evidence_parsed": "evidence_f1_parsed",
+    "f1_evidence_all": "evidence_f1",
+    **{f"{name}_parsed": f"{name}_parsed" for name in Rouge._fields},
+    **{f"{name}_all": name for name in Rouge._fields},
+}
+"""Published name -> metric."""
 
 
 def _with_common(nested: dict[str, Any], flat: Flat, summary: Flat, totals: Totals) -> Metrics:
@@ -88,18 +141,49 @@ def _with_common(nested: dict[str, Any], flat: Flat, summary: Flat, totals: Tota
     )
 
 
-def _bleu(totals: Totals) -> float:
+def _flattened(setting: Setting, scores: Mapping[str, Flat]) -> Flat:
+    return {f"{setting}_{kind}_{name}": value for kind, score in scores.items() for name, value in score.items()}
+
+
+def _prf(totals: Totals, setting: Setting, metric: str) -> Flat:
+    """Precision, recall and F1; what is said of no sample is null, not perfect."""
+    counts: MatchCounts = totals.get(setting, metric)
+    is_original = totals.profile is Profile.ORIGINAL
+    score = precision_recall_f1(counts, nothing=0.0 if is_original else 1.0)
+    unknown = not is_original and totals.is_empty(setting)
+    return {name: None if unknown else value for name, value in score._asdict().items()}
+
+
+def _bleu(totals: Totals) -> float | None:
+    if totals.profile is Profile.CORRECTED and totals.is_empty("all"):
+        return None
     return bleu(totals.get("all", "bleu"), short_replies=totals.profile is Profile.CORRECTED)
-
-
-def _worth_of_nothing(totals: Totals) -> float:
-    return 0.0 if totals.profile is Profile.ORIGINAL else 1.0
 
 
 def _shares(totals: Totals, setting: Setting, metric: str) -> dict[str, float]:
     parts = totals.get(setting, metric)
     yes = round(parts.points)
     return {"yes": yes, "no": parts.weight - yes, "frac_success": yes / parts.weight if parts.weight else 0}
+
+
+def _list_parse_counts(totals: Totals, setting: Setting) -> dict[str, float]:
+    """Lists that could be read; the original counts those of the references too, which all can."""
+    parts = totals.get(setting, "list_parsed")
+    references = parts.weight if totals.profile is Profile.ORIGINAL else 0
+    success, lists = round(parts.points) + references, parts.weight + references
+    return {"success": success, "failure": lists - success, "frac_success": success / lists if lists else 0}
+
+
+def _tuple_parse_counts(totals: Totals, setting: Setting) -> dict[str, float]:
+    names = {
+        "entry_not_list": "tuples_not_list",
+        "good_list": "tuples_good",
+        "bad_list": "tuples_bad",
+        "wrong_length": "tuples_wrong_length",
+    }
+    counts: dict[str, float] = {name: round(totals.get(setting, metric).points) for name, metric in names.items()}
+    entries = sum(counts.values())
+    return {**counts, "frac_success": counts["good_list"] / entries if entries else 0}
 
 
 def _json_counts(totals: Totals) -> dict[str, float]:

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sciriff.errors import UsageError
+from sciriff.scoring.measures import Measure, answers, claims, entity_lists, findings, lists, plain_text, summaries
 from sciriff.scoring.parsing import Shape
-from sciriff.scoring.samples import SampleScorer, score_entities, score_plain_text, score_qasper
-from sciriff.scoring.shapes import Shaper, shape_entities, shape_plain_text, shape_qasper
+from sciriff.scoring.shapes import (
+    Shaper,
+    shape_claims,
+    shape_entities,
+    shape_findings,
+    shape_lists,
+    shape_plain_text,
+    shape_qasper,
+    shape_summaries,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +28,19 @@ class EvalTask:
     Attributes:
         name: task name, as in the task files.
         answer: the shape of its JSON answers; None if answers are plain text.
-        score: scores one reply; None while the task has no scorer.
+        measure: how answers are read and compared.
         shaper: totals -> the nested, flat and summary metrics.
-        metrics: metric -> kind of its statistics (see :data:`sciriff.scoring.metrics.statistics.KINDS`).
     """
 
     name: str
-    answer: Shape | None = None
-    score: SampleScorer | None = None
-    shaper: Shaper | None = None
-    metrics: tuple[tuple[str, str], ...] = ()
+    answer: Shape | None
+    measure: Measure
+    shaper: Shaper
 
     @property
-    def is_scored(self) -> bool:
-        """Whether this version can score the task."""
-        return self.score is not None
+    def metrics(self) -> tuple[tuple[str, str], ...]:
+        """Metric -> kind of its statistics (see :data:`sciriff.scoring.metrics.statistics.KINDS`); BLEU is the last."""
+        return (*self.measure.metrics, ("bleu", "bleu"))
 
 
 class Column(NamedTuple):
@@ -58,50 +65,31 @@ class Column(NamedTuple):
 _BIORED_TYPES = ("CellLine", "Chemical", "Disease", "Gene", "Species", "Variant")
 _SCIERC_TYPES = ("Task", "Method", "Metric", "Material", "OtherScientificTerm", "Generic")
 
-_BLEU = (("bleu", "bleu"),)
-_ENTITY_METRICS = (("entity_typed", "counts"), ("entity_untyped", "counts"), *_BLEU)
-_QASPER_METRICS = (
-    ("answer_f1", "mean"),
-    ("answer_f1_parsed", "mean"),
-    ("evidence_f1", "mean"),
-    ("evidence_f1_parsed", "mean"),
-    ("answer_parsed", "mean"),
-    ("evidence_parsed", "mean"),
-    ("answer_is_text", "mean"),
-    *_BLEU,
-)
 
-
-def _entity_answer(types: Sequence[str]) -> Shape:
-    default = "{" + ", ".join(f'"{name}": []' for name in types) + "}"
-    return Shape("object", default=default, keys=tuple(types))
+def _list_task(name: str) -> EvalTask:
+    return EvalTask(name, Shape("list", default="[]"), lists(), shape_lists)
 
 
 def _entity_task(name: str, types: Sequence[str]) -> EvalTask:
-    return EvalTask(name, _entity_answer(types), score_entities, shape_entities, _ENTITY_METRICS)
+    default = "{" + ", ".join(f'"{entity_type}": []' for entity_type in types) + "}"
+    answer = Shape("object", default=default, keys=tuple(types))
+    return EvalTask(name, answer, entity_lists(types), shape_entities)
 
 
-_LIST = Shape("list", default="[]")
+_FINDINGS = Shape("list", default="[]", item="list", closing_brace_is_bracket=True)
+_CLAIM = Shape("object", default='{"verdict": "NEI", "evidence": []}', keys=("verdict", "evidence"))
+_ANSWER = Shape("object", default='{"answer": null, "evidence": null}', keys=("answer", "evidence"), nullable=True)
 
 EVAL_TASKS: tuple[EvalTask, ...] = (
-    EvalTask("bioasq_list_qa", _LIST),
+    _list_task("bioasq_list_qa"),
     _entity_task("biored_ner", _BIORED_TYPES),
-    EvalTask("discomat_te", None, score_plain_text, shape_plain_text, _BLEU),
-    EvalTask("evidence_inference", Shape("list", default="[]", item="list", closing_brace_is_bracket=True)),
-    EvalTask("multicite_intent_classification", _LIST),
-    EvalTask("mup_single_document_summarization"),
-    EvalTask(
-        "qasper_abstractive_qa",
-        Shape("object", default='{"answer": null, "evidence": null}', keys=("answer", "evidence"), nullable=True),
-        score_qasper,
-        shape_qasper,
-        _QASPER_METRICS,
-    ),
+    EvalTask("discomat_te", None, plain_text(), shape_plain_text),
+    EvalTask("evidence_inference", _FINDINGS, findings(), shape_findings),
+    _list_task("multicite_intent_classification"),
+    EvalTask("mup_single_document_summarization", None, summaries(), shape_summaries),
+    EvalTask("qasper_abstractive_qa", _ANSWER, answers(), shape_qasper),
     _entity_task("scierc_ner", _SCIERC_TYPES),
-    EvalTask(
-        "scifact_entailment",
-        Shape("object", default='{"verdict": "NEI", "evidence": []}', keys=("verdict", "evidence")),
-    ),
+    EvalTask("scifact_entailment", _CLAIM, claims(), shape_claims),
 )
 
 SUMMARY_COLUMNS: tuple[Column, ...] = (

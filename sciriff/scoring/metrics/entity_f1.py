@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sciriff.scoring.metrics.original_values import OriginalCrash, normalise, opened
-from sciriff.scoring.metrics.statistics import MatchCounts, PrecisionRecallF1, precision_recall_f1
-from sciriff.scoring.metrics.values import leaves, normalise_mention
+from sciriff.scoring.metrics.statistics import MatchCounts, PrecisionRecallF1, precision_recall_f1, set_counts
+from sciriff.scoring.metrics.values import NotUnderstood, has_any, leaves, normalise_mention
 
 Entities = frozenset[tuple[str, str]]
 """Normalised (type, mention) pairs of one document."""
@@ -27,17 +27,22 @@ class EntityF1(NamedTuple):
     untyped: PrecisionRecallF1
 
 
-def entities(answer: Mapping[str, Any], types: Sequence[str]) -> Entities:
+def entities(answer: Any, types: Sequence[str]) -> Entities:
     """Read a task's answer object: entity type -> mentions.
 
     Types are compared without regard to case; a type the task does not know keeps its name, so that its mentions count
     as wrong predictions. A single value in place of a list is a list of one, nested lists are opened, other values
     count by their text, empty mentions do not count.
+
+    Raises:
+        NotUnderstood: if it is no object, or has keys and none of them is a type of the task.
     """
+    if not isinstance(answer, dict) or (answer and not has_any(answer, types)):
+        raise NotUnderstood
     known = {name.lower(): name for name in types}
-    found = set()
+    found: set[tuple[str, str]] = set()
     for name, mentions in answer.items():
-        entity_type = known.get(name.strip().lower(), name)
+        entity_type = known.get(name.strip().lower(), str(name))
         found |= {(entity_type, mention) for leaf in leaves(mentions) if (mention := normalise_mention(leaf))}
     return frozenset(found)
 
@@ -56,8 +61,8 @@ def entities_original(answer: Any) -> Entities:
 def entity_counts(prediction: Entities, reference: Entities) -> EntityCounts:
     """Matches and totals of one document."""
     return EntityCounts(
-        typed=_overlap(prediction, reference),
-        untyped=_overlap(frozenset(m for _, m in prediction), frozenset(m for _, m in reference)),
+        typed=set_counts(prediction, reference),
+        untyped=set_counts(frozenset(m for _, m in prediction), frozenset(m for _, m in reference)),
     )
 
 
@@ -66,7 +71,3 @@ def entity_f1(total: EntityCounts, *, nothing: float = 1.0) -> EntityF1:
     return EntityF1(
         precision_recall_f1(total.typed, nothing=nothing), precision_recall_f1(total.untyped, nothing=nothing)
     )
-
-
-def _overlap(prediction: frozenset[Any], reference: frozenset[Any]) -> MatchCounts:
-    return MatchCounts(len(prediction & reference), len(prediction), len(reference))

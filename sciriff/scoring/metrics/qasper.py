@@ -1,4 +1,4 @@
-"""Qasper: token F1 of the answer and of the joined evidence paragraphs, averaged over samples."""
+"""Qasper: token F1 of answer and joined evidence paragraphs, and ROUGE of the answer, averaged over samples."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sciriff.scoring.metrics.original_values import OriginalCrash, joined, opened
+from sciriff.scoring.metrics.rouge import Rouge, rouge
 from sciriff.scoring.metrics.statistics import MeanParts
 from sciriff.scoring.metrics.token_f1 import token_f1
-from sciriff.scoring.metrics.values import as_text
+from sciriff.scoring.metrics.values import NotUnderstood, as_text, field, has_any
 
 
 class QasperAnswer(NamedTuple):
@@ -25,28 +26,15 @@ class QasperAnswer(NamedTuple):
     answer_is_text: bool = False
 
 
-class QasperParts(NamedTuple):
-    """Statistics of one sample. ``*_parsed`` are over the samples where the part is present only.
+def read_answer(value: Any) -> QasperAnswer:
+    """Read an answer object: whatever stands where text belongs counts by its text; the case of keys does not matter.
 
-    Attributes:
-        answer_f1, evidence_f1: token F1, a missing part being worth 0.
-        answer_f1_parsed, evidence_f1_parsed: token F1 of the parts that are there.
-        answer_parsed, evidence_parsed: share of samples where the part is there.
-        answer_is_text: share of the answers that are strings.
+    Raises:
+        NotUnderstood: if it is no object, or has neither an answer nor evidence.
     """
-
-    answer_f1: MeanParts
-    answer_f1_parsed: MeanParts
-    evidence_f1: MeanParts
-    evidence_f1_parsed: MeanParts
-    answer_parsed: MeanParts
-    evidence_parsed: MeanParts
-    answer_is_text: MeanParts
-
-
-def read_answer(value: Mapping[str, Any]) -> QasperAnswer:
-    """Read an answer object: whatever stands where text belongs counts by its text."""
-    answer, evidence = value.get("answer"), value.get("evidence")
+    if not isinstance(value, dict) or not has_any(value, ("answer", "evidence")):
+        raise NotUnderstood
+    answer, evidence = field(value, "answer"), field(value, "evidence")
     return QasperAnswer(
         answer=None if answer is None else as_text(answer),
         evidence=None if evidence is None else as_text(evidence),
@@ -75,41 +63,58 @@ def read_answer_original(value: Any) -> QasperAnswer:
     return QasperAnswer(text, None if evidence is None else joined(evidence), isinstance(answer, str))
 
 
-def qasper_parts(prediction: QasperAnswer, reference: QasperAnswer, *, both_empty: float = 1.0) -> QasperParts:
-    """Statistics of one sample.
+SCORES = (
+    "answer_f1",
+    "answer_f1_parsed",
+    "evidence_f1",
+    "evidence_f1_parsed",
+    *Rouge._fields,
+    *(f"{name}_parsed" for name in Rouge._fields),
+)
+"""What is averaged. A part that is missing is worth 0, and is left out of ``*_parsed``."""
+
+SHARES = ("answer_parsed", "evidence_parsed", "answer_is_text")
+"""Shares of samples where the answer is there, where the evidence is there, and of answers that are strings."""
+
+
+def qasper_parts(prediction: QasperAnswer, reference: QasperAnswer, *, both_empty: bool = True) -> dict[str, MeanParts]:
+    """Statistics of one sample, by metric.
 
     Args:
         prediction: the model's answer.
         reference: the right one.
-        both_empty: worth of a part that is empty (or missing) on both sides; the original gives 0.
+        both_empty: a part that is empty (or missing) on both sides is right, and so are equal answers too short for
+            ROUGE-2. The original gives 0.
     """
-    answer_f1 = _part_f1(prediction.answer, reference.answer, both_empty)
-    evidence_f1 = _part_f1(prediction.evidence, reference.evidence, both_empty)
     has_answer, has_evidence = prediction.answer is not None, prediction.evidence is not None
-    return QasperParts(
-        answer_f1=MeanParts(answer_f1, 1),
-        answer_f1_parsed=MeanParts(answer_f1, 1) if has_answer else MeanParts(),
-        evidence_f1=MeanParts(evidence_f1, 1),
-        evidence_f1_parsed=MeanParts(evidence_f1, 1) if has_evidence else MeanParts(),
-        answer_parsed=MeanParts(float(has_answer), 1),
-        evidence_parsed=MeanParts(float(has_evidence), 1),
-        answer_is_text=MeanParts(float(prediction.answer_is_text), 1) if has_answer else MeanParts(),
-    )
+    answer_scores = _answer_scores(prediction.answer, reference.answer, both_empty)
+    evidence_f1 = _part_f1(prediction.evidence, reference.evidence, both_empty)
+    return {
+        **{name: MeanParts(value, 1) for name, value in answer_scores.items()},
+        **{f"{name}_parsed": MeanParts(value, 1) if has_answer else _NONE for name, value in answer_scores.items()},
+        "evidence_f1": MeanParts(evidence_f1, 1),
+        "evidence_f1_parsed": MeanParts(evidence_f1, 1) if has_evidence else _NONE,
+        "answer_parsed": MeanParts(float(has_answer), 1),
+        "evidence_parsed": MeanParts(float(has_evidence), 1),
+        "answer_is_text": MeanParts(float(prediction.answer_is_text), 1) if has_answer else _NONE,
+    }
 
 
-NOTHING_RIGHT = QasperParts(
-    answer_f1=MeanParts(0.0, 1),
-    answer_f1_parsed=MeanParts(),
-    evidence_f1=MeanParts(0.0, 1),
-    evidence_f1_parsed=MeanParts(),
-    answer_parsed=MeanParts(0.0, 1),
-    evidence_parsed=MeanParts(0.0, 1),
-    answer_is_text=MeanParts(),
-)
-"""Statistics of a reply that could not be understood."""
+_NONE = MeanParts()
 
 
-def _part_f1(prediction: str | None, reference: str | None, both_empty: float) -> float:
+def _answer_scores(prediction: str | None, reference: str | None, both_empty: bool) -> dict[str, float]:
+    scores = {"answer_f1": _part_f1(prediction, reference, both_empty)}
     if prediction is None or reference is None:
-        return both_empty if prediction is reference else 0.0
-    return token_f1(prediction, reference, both_empty=both_empty)
+        return scores | dict.fromkeys(Rouge._fields, float(both_empty and prediction is reference))
+    return scores | rouge(prediction, reference, short_texts=both_empty)._asdict()
+
+
+def _part_f1(prediction: str | None, reference: str | None, both_empty: bool) -> float:
+    if prediction is None or reference is None:
+        return float(both_empty and prediction is reference)
+    return token_f1(prediction, reference, both_empty=float(both_empty))
+
+
+NOTHING_RIGHT = qasper_parts(QasperAnswer(), QasperAnswer(), both_empty=False)
+"""Statistics of a reply that could not be understood."""

@@ -23,12 +23,17 @@ class MatchCounts(NamedTuple):
     expected: int = 0
 
 
+def set_counts(predicted: frozenset[Any], expected: frozenset[Any]) -> MatchCounts:
+    """Matches and totals of two sets."""
+    return MatchCounts(len(predicted & expected), len(predicted), len(expected))
+
+
 class MeanParts(NamedTuple):
     """A sum of per-sample values and the number of samples they are averaged over.
 
     Attributes:
         points: sum of the values, each between 0 and 1.
-        weight: how many samples the mean is over.
+        weight: how many samples (or parts of samples) the mean is over.
     """
 
     points: float = 0.0
@@ -68,8 +73,8 @@ class BleuCounts(NamedTuple):
 
 
 Vector = MatchCounts | MeanParts | BleuCounts
-KINDS: dict[str, type[Vector]] = {"counts": MatchCounts, "mean": MeanParts, "bleu": BleuCounts}
-"""Kind of metric -> its columns."""
+KINDS: dict[str, type[Vector]] = {"counts": MatchCounts, "mean": MeanParts, "share": MeanParts, "bleu": BleuCounts}
+"""Kind of metric -> its columns. A share tells how replies were read; it says nothing of how right they are."""
 
 AnyVector = TypeVar("AnyVector", MatchCounts, MeanParts, BleuCounts)
 

@@ -7,8 +7,12 @@ never fails on it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+
+class NotUnderstood(Exception):  # noqa: N818 - a decision about a sample, not an error
+    """The value is not what the task asks for."""
 
 
 def as_text(value: Any) -> str:
@@ -44,3 +48,16 @@ def leaves(value: Any) -> Iterator[Any]:
 def normalise_mention(value: Any) -> str:
     """A value as text, stripped and in lower case."""
     return as_text(value).strip().lower()
+
+
+def field(answer: Mapping[str, Any], key: str) -> Any:
+    """The value under a key, whatever the case of the key; None if there is none."""
+    if key in answer:
+        return answer[key]
+    return next((value for name, value in answer.items() if name.strip().lower() == key), None)
+
+
+def has_any(answer: Mapping[str, Any], keys: Iterable[str]) -> bool:
+    """Whether one of the keys is there, whatever its case."""
+    wanted = {key.lower() for key in keys}
+    return any(name.strip().lower() in wanted for name in answer)

@@ -244,7 +244,7 @@ def test_every_parameter_is_part_of_the_key(
 
         settings = sample_settings(built.store, tmp_path).model_copy(update=changes)
         build = Build(TASKS, BuildOptions.checked(**options), settings, Silent())
-        for source in build.sources:
+        for source in (*build.fetched, *build.by_hand):
             build.acquire(source)
         return {task: build.key(task) for task in build.tasks}
 

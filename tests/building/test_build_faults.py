@@ -449,7 +449,7 @@ def test_a_template_that_a_task_does_not_have(lab: Lab) -> None:
 
 
 def test_an_unwritable_store_is_one_message_before_any_work(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sciriff.building.build.acquire", lambda *_, **__: pytest.fail("began to work"))
+    monkeypatch.setattr("sciriff.building.build.acquire_source", lambda *_, **__: pytest.fail("began to work"))
     (lab.root / "file").write_bytes(b"in the way")
     result = lab.build("--store", str(lab.root / "file" / "store"))
     assert result.exit_code == 1

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -42,7 +43,8 @@ def publish(store: Store, split: str, count: int, text: str = "the prompt") -> N
 def current(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     """Stand in for the plan: what matters here is whether the store's artifacts are current."""
     answer = {"current": True}
-    monkeypatch.setattr(plan, "plan_tasks", lambda names, _: {name: object() for name in names})
+    planned = SimpleNamespace(binding=SimpleNamespace(source="cdr"))
+    monkeypatch.setattr(plan, "plan_tasks", lambda names, _: dict.fromkeys(names, planned))
     monkeypatch.setattr(status, "is_current", lambda *_: answer["current"])
     return answer
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -25,7 +25,7 @@ _SPACE = "▁"  # SentencePiece's visible space, U+2581
 _BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 _LONGEST_CACHED_PIECE = 48
 _MOST_CACHED_PIECES = 400_000
-_SHORT_WORD, _LONG_WORD = 6, 8  # characters of a short and of a long average word, with its space
+_SHORT_TOKEN, _LONG_WORD = 4, 8  # characters of a short average token, and of a long average word with its space
 _LESSONS = 4
 _STRETCH = 1 << 13  # characters counted between two looks at the limit
 _SINGLE_SPACE = re.compile(r"(?<! ) ")
@@ -75,9 +75,9 @@ class TokenCounter:
             specials = [token.content for token in self._whole.get_added_tokens_decoder().values()]
             self._special = re.compile("|".join(map(re.escape, specials))).search if specials else None
             self._lines_apart = _adds_up_over_lines(parsed)
-            encode = _bare_model(parsed)
-            self._words = _PieceCounts(encode, _spell_word_apart if self._lines_apart else _spell_word)
-            self._runs = _PieceCounts(encode, _spell_run)
+            tokens_of = self._whole.model.tokenize
+            self._words = _PieceCounts(tokens_of, _spell_word_apart if self._lines_apart else _spell_word)
+            self._runs = _PieceCounts(tokens_of, _spell_run)
             self._cut_runs = re.compile(r"\n| *[^ \n]+| +" if self._lines_apart else r" *[^ ]+| +").findall
 
     def count(self, text: str) -> int:
@@ -92,13 +92,13 @@ class TokenCounter:
             limit: most tokens of interest.
             start: what texts of this kind begin with, as far as earlier calls have learnt it.
         """
-        if self.additive and len(text) > _SHORT_WORD * limit and _fewest_words(text[: _LONG_WORD * limit]) > limit:
+        if self.additive and len(text) > _LONG_WORD * limit and _fewest_words(text[: _LONG_WORD * limit]) > limit:
             return None
         tokens = self._count(text, limit, start)
         return tokens if tokens <= limit else None
 
     def _count(self, text: str, limit: int | None, shared: SharedStart | None = None) -> int:
-        """Count the tokens, at least until there are more than ``limit``."""
+        """Count the tokens; if there are more than ``limit``, any number beyond it will do."""
         if not text:
             return 0
         if not self.additive or (self._special is not None and self._special(text)):
@@ -109,12 +109,15 @@ class TokenCounter:
             shared.learn(text, self._count_stretch)
             if shared.begins(text):
                 tokens, start = shared.tokens, len(shared.text)
+        most = limit if limit is not None and len(text) > _SHORT_TOKEN * limit else None
+        ahead = 0 if most is None else text.count(" ", start)
         while start < len(text):
+            if most is not None and tokens + ahead > most and tokens + (fewest := _fewest_words(text[start:])) > most:
+                return tokens + fewest
             cut = _SINGLE_SPACE.search(text, start + _STRETCH)
             end = cut.end() - 1 if cut else len(text)
             tokens += self._count_stretch(text[start:end])
-            if limit is not None and tokens > limit:
-                break
+            ahead -= 0 if most is None else text.count(" ", start, end)
             start = end
         return tokens
 
@@ -122,13 +125,14 @@ class TokenCounter:
         """Count the tokens of a stretch of text that begins with a space and ends before one.
 
         Text rarely has two spaces together. Without them, plain splitting at spaces gives the pieces: each stands for
-        one space and the word after it, or, if lines count apart, for a line feed and the word after that.
+        one space and the word after it, or, if lines count apart, for a line feed and the word after that. Spaces
+        together, or before a line feed, give a blank piece.
         """
-        if "  " in text:
+        pieces = text.replace("\n", " \n") if self._lines_apart else text
+        try:
+            return sum(map(self._words.__getitem__, pieces[1:].split(" ")))
+        except _BlankPieceError:
             return sum(map(self._runs.__getitem__, self._cut_runs(text)))
-        if self._lines_apart:
-            text = text.replace("\n", " \n")
-        return sum(map(self._words.__getitem__, text[1:].split(" ")))
 
 
 class SharedStart:
@@ -181,34 +185,26 @@ def _spell_run(piece: str) -> str:
     return piece.replace(" ", _SPACE)
 
 
+class _BlankPieceError(Exception):
+    """A piece has no character of its own, so that spaces were together."""
+
+
 class _PieceCounts(dict[str, int]):
     """Token counts of pieces, filled on demand and bounded in size."""
 
-    def __init__(self, encode: Callable[[str], int], spell: Callable[[str], str]) -> None:
+    def __init__(self, tokens_of: Callable[[str], Sized], spell: Callable[[str], str]) -> None:
         super().__init__()
-        self._encode, self._spell = encode, spell
+        self._tokens_of, self._spell = tokens_of, spell
 
     def __missing__(self, piece: str) -> int:
-        tokens = self._encode(self._spell(piece))
+        if not piece:
+            raise _BlankPieceError
+        tokens = len(self._tokens_of(self._spell(piece)))
         if len(piece) <= _LONGEST_CACHED_PIECE:
             if len(self) >= _MOST_CACHED_PIECES:
                 self.clear()
             self[piece] = tokens
         return tokens
-
-
-def _bare_model(description: dict[str, Any]) -> Callable[[str], int]:
-    """Return the token count of one piece, spaces made visible, by the byte-pair model alone."""
-    from tokenizers import Tokenizer
-
-    bare = {**description, "normalizer": None, "pre_tokenizer": None, "post_processor": None, "added_tokens": []}
-    tokenizer = Tokenizer.from_str(json.dumps(bare))
-    encode = tokenizer.encode_batch_fast
-
-    def count(piece: str) -> int:
-        return len(encode([piece], add_special_tokens=False)[0].ids)
-
-    return count
 
 
 def _adds_up_over_words(description: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from sciriff.building import tokens as tokens_module
 from sciriff.building.tokens import SharedStart, TokenCounter
 from sciriff.errors import UsageError
 from sciriff.resources import resource_dir
@@ -57,13 +58,30 @@ def test_count_is_exact_over_many_stretches(
     assert counter.count(text) == _exact_count(exact, text)
 
 
+@pytest.mark.parametrize("stretch", [1, 1 << 13])
 @given(text=_TEXTS, limit=st.integers(0, 60))
 @settings(max_examples=1000, deadline=None)
 def test_limit_only_decides_between_the_count_and_none(
-    exact: Tokenizer, counter: TokenCounter, text: str, limit: int
+    exact: Tokenizer, counter: TokenCounter, stretch: int, text: str, limit: int
 ) -> None:
     tokens = _exact_count(exact, text)
-    assert counter.count_within(text, limit) == (tokens if tokens <= limit else None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens_module, "_STRETCH", stretch)
+        assert counter.count_within(text, limit) == (tokens if tokens <= limit else None)
+
+
+@given(words=st.lists(st.sampled_from(["a", "cell", "Na+", "β-catenin", "don't", "\n", ""]), max_size=60))
+@settings(max_examples=500, deadline=None)
+def test_a_text_is_never_turned_away_at_its_own_length(
+    exact: Tokenizer, counter: TokenCounter, words: list[str]
+) -> None:
+    text = " ".join(words)
+    tokens = _exact_count(exact, text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens_module, "_STRETCH", 1)
+        patch.setattr(tokens_module, "_SHORT_TOKEN", 0)
+        assert counter.count_within(text, tokens) == tokens
+        assert tokens == 0 or counter.count_within(text, tokens - 1) is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import orjson
 
 from sciriff.building.facts import Checks, InstanceFacts, compile_checks
+from sciriff.building.pieces import Piece, PieceReader
 from sciriff.building.texts import source_text, text_id
 from sciriff.building.tokens import SharedStart, TokenCounter
 from sciriff.errors import Dropped, RecordError
@@ -145,8 +146,10 @@ def make_instances(recipe: Recipe, split: str, rows: Sequence[Row], windows: tup
     kitchen = _kitchen(recipe)
     batch = Batch(rows=len(rows))
     name = f"{split}-{os.getpid()}"
-    with (spool / name).open("ab") as stream:
+    with (spool / name).open("ab") as stream, PieceReader() as pieces:
         for row in rows:
+            if isinstance(row.raw, Piece):
+                row = row._replace(raw=pieces.read(row.raw))
             try:
                 record = kitchen.parse(row, recipe.splits[split])
             except RecordError as error:
@@ -265,10 +268,9 @@ class _Kitchen:
         instance_id = f"{self.recipe.task}:{split}:{variables['_id']}"
         text = text_id(source_text(variables, self._text_variables) or rendered.input)
         document = self._document(variables, text)
-        line = orjson.dumps(
+        texts = orjson.dumps({"input": rendered.input, "output": rendered.output})
+        about = orjson.dumps(
             {
-                "input": rendered.input,
-                "output": rendered.output,
                 "metadata": orjson.Fragment(self._metadata_json(split, template_id)),
                 "_instance_id": instance_id,
                 "_document_id": document,
@@ -279,6 +281,7 @@ class _Kitchen:
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
+        line = b"%b,%b" % (texts[:-1], about[1:])
         offset = spool.stream.tell()
         spool.stream.write(line)
         batch.instances.append(
@@ -290,9 +293,7 @@ class _Kitchen:
                 spool=spool.name,
                 offset=offset,
                 length=len(line),
-                content=hashlib.blake2b(
-                    rendered.input.encode() + b"\0" + rendered.output.encode(), digest_size=16
-                ).digest(),
+                content=hashlib.blake2b(texts, digest_size=16).digest(),
                 document=document,
                 text=text,
                 facts=self._checks.facts(

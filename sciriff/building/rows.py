@@ -1,7 +1,8 @@
 """The rows of one source split, read as often as sampling needs them.
 
 Sampling must know how many rows there are before it can rank them, so a split is read once to count. What fits into a
-small buffer is kept from that pass; a larger split is read again, which costs little beside rendering.
+small buffer is kept from that pass: of a row that lies in a plain file only its place, from which the worker that gets
+the row fetches it. A split that is too large for that is read again.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+from sciriff.building.pieces import Piece
 from sciriff.readers.records import PassedOver, Reader, Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
@@ -19,6 +22,7 @@ _COMPARED_ROWS = 50
 _BATCH_BYTES = 1 << 19
 _BATCH_ROWS = 64
 _UNKNOWN_BYTES = 1 << 10
+_PIECE_BYTES = 1 << 8
 _TEXT = (bytes, str)
 
 
@@ -49,6 +53,7 @@ class SplitRows:
         self._buffer: list[Row] | None = []
         self.size = 0
         self.passed_over: dict[str, Tally] = {}
+        file: Path | None = None
         held = 0
         likeness = hashlib.blake2b(digest_size=16)
         for row in reader.rows(view, spec):
@@ -60,8 +65,13 @@ class SplitRows:
             likeness.update(size.to_bytes(8, "big"))
             if self.size < _COMPARED_ROWS:
                 likeness.update(pickle.dumps(row.raw))
+            if self.size == 0 and row.at is not None:
+                file = view.plain_file(spec.path)
             self.size += 1
             if self._buffer is not None:
+                if file is not None and row.at is not None:
+                    row = row._replace(raw=Piece(file, row.at, size))
+                    size = _PIECE_BYTES
                 held += size
                 self._buffer.append(row)
                 if held > _BUFFER_BYTES:
@@ -78,6 +88,8 @@ class SplitRows:
 def raw_bytes(row: Row) -> int:
     """Size of what a row carries, roughly, in bytes."""
     raw = row.raw
+    if isinstance(raw, Piece):
+        return raw.length
     if isinstance(raw, tuple):
         return sum([len(part) for part in raw if type(part) in _TEXT])
     return len(raw) if type(raw) in _TEXT else _UNKNOWN_BYTES

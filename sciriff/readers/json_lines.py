@@ -19,7 +19,7 @@ import orjson
 from sciriff.errors import RecordError
 from sciriff.readers.json_text import load_json_object
 from sciriff.readers.records import PassedOver, Row, SplitSpec
-from sciriff.readers.text import numbered_lines
+from sciriff.readers.text import placed_lines
 
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
@@ -30,7 +30,7 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row | PassedOver]:
     split.check_options("json_lines", "unique_key")
     seen: set[bytes] = set()
     index = 0
-    for where, line in lines(view, split.path):
+    for where, at, line in _lines(view, split.path):
         if "unique_key" in split.options:
             key = _key(line, where, str(split.options["unique_key"]))
             if key is not None and key in seen:
@@ -38,16 +38,20 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row | PassedOver]:
                 continue
             if key is not None:
                 seen.add(key)
-        yield Row(index, where, line)
+        yield Row(index, where, line, at)
         index += 1
 
 
 def lines(view: ArchiveView, path: str) -> Iterator[tuple[str, bytes]]:
     """Yield ``(path:line number, line)`` for each line that is not blank."""
+    return ((where, line) for where, _, line in _lines(view, path))
+
+
+def _lines(view: ArchiveView, path: str) -> Iterator[tuple[str, int, bytes]]:
     with view.open(path) as stream:
-        for number, line in numbered_lines(stream):
+        for number, at, line in placed_lines(stream):
             if line and not line.isspace():
-                yield f"{path}:{number}", line
+                yield f"{path}:{number}", at, line
 
 
 def parse(row: Row, _split: SplitSpec) -> dict[str, Any]:

@@ -39,7 +39,7 @@ _RELATION_FIELDS = (4, 5)
 
 
 def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row | PassedOver]:
-    """Yield the documents in file order; ``raw`` is ``(number of the first line, lines as they are)``."""
+    """Yield the documents in file order; ``raw`` is their lines as they are, ``where`` tells the first one."""
     split.check_options("pubtator", "duplicates", "list", "split_types")
     duplicates = split.options.get("duplicates", "first")
     if duplicates not in ("first", "keep"):
@@ -49,7 +49,7 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row | PassedOver]:
     seen: set[bytes] = set()
     index = 0
     with view.open(split.path) as stream:
-        for number, block in _blocks(stream):
+        for number, at, block in _blocks(stream):
             title = _TITLE.match(block)
             pmid = title.group()[:-3].strip() if title else None
             if pmid is not None:  # a block without a title is passed on: ``parse`` will say what is wrong
@@ -59,7 +59,7 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row | PassedOver]:
                     yield PassedOver("repeated pmid", f"{split.path}:{number} ({pmid.decode('utf-8', 'replace')})")
                     continue
                 seen.add(pmid)
-            yield Row(index, f"{split.path}:{number}", (number, block))
+            yield Row(index, f"{split.path}:{number}", block, at)
             index += 1
     for name in dict.fromkeys(listed):
         if name.encode() not in seen:
@@ -72,9 +72,8 @@ def parse(row: Row, split: SplitSpec) -> Document:
     Raises:
         RecordError: if title or abstract is missing, or a mention line is malformed.
     """
-    first, block = row.raw
-    path = split.path
-    lines = _decoded(block, first, path)
+    path, first = split.path, int(row.where.rpartition(":")[2])
+    lines = _decoded(row.raw, first, path)
     pmid, title = _header(lines[0], "t", f"{path}:{first}")
     if len(lines) < 2:
         raise RecordError(row.where, f"document {pmid}: expected a second line 'pmid|a|abstract'")
@@ -116,9 +115,15 @@ def _checked_entities(lines: Sequence[str], pmid: str, split_types: bool, path: 
     return entities
 
 
-def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Cut at blank lines, and before a title line that follows without one; yields (number of first line, block)."""
-    number, rest = 1, stream.read(_CHUNK).removeprefix(BYTE_ORDER_MARK)
+def _blocks(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Cut at blank lines, and before a title line that follows without one.
+
+    Yields:
+        (number of the first line, offset in the stream, block).
+    """
+    head = stream.read(_CHUNK)
+    rest = head.removeprefix(BYTE_ORDER_MARK)
+    number, at = 1, len(head) - len(rest)
     while rest:
         chunk = stream.read(_CHUNK)
         start, solid = 0, len(rest.rstrip())
@@ -126,13 +131,14 @@ def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
             if chunk and cut.end() >= solid:
                 break  # more blank lines may follow
             if not (block := rest[start : cut.start()]).isspace() and block:
-                yield number, block
+                yield number, at + start, block
             number += rest.count(b"\n", start, cut.end())
             start = cut.end()
         rest = rest[start:]
+        at += start
         if not chunk:
             if rest.strip():
-                yield number, rest
+                yield number, at, rest
             return
         rest += chunk
 

@@ -19,11 +19,14 @@ class Row(NamedTuple):
         index: place in the unshuffled source split, from 0; the ``_id`` of the task catalogue.
         where: where it came from, for messages, e.g. ``train.json:12``.
         raw: bytes or a tuple of plain values; only the reader that made it understands it.
+        at: offset of ``raw`` in the file that the split's path names, where it is a piece of that file's own bytes;
+            None if it was put together or the reader does not say.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which no one needs of a row
     where: str
     raw: Any
+    at: int | None = None
 
 
 class PassedOver(NamedTuple):

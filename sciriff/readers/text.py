@@ -15,10 +15,16 @@ def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
     Only LF ends a line: U+0085, U+2028 and the like occur inside scientific text.
     """
+    return ((number, line) for number, _, line in placed_lines(stream))
+
+
+def placed_lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Lines as :func:`numbered_lines` gives them, each with its offset in the stream: (number, offset, line)."""
+    at = 0
     for number, line in enumerate(stream, start=1):
-        if number == 1:
-            line = line.removeprefix(BYTE_ORDER_MARK)
-        yield number, line.rstrip(b"\r\n")
+        text = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+        yield number, at + len(line) - len(text), text.rstrip(b"\r\n")
+        at += len(line)
 
 
 def decode(raw: bytes, where: str) -> str:

@@ -106,6 +106,17 @@ class ArchiveView:
         spool.seek(0)
         return cast(BinaryIO, spool)
 
+    def plain_file(self, path: str) -> Path | None:
+        """The local file whose bytes a member path names as they are: no member of an archive, not gzipped.
+
+        Raises:
+            MissingMemberError: if there is no such file.
+        """
+        if "!" in path:
+            return None
+        with self.open_seekable(path) as stream:
+            return None if is_gzip(stream) else self._path(path)
+
     def members(self, pattern: str) -> Iterator[tuple[str, bytes]]:
         """Yield (member path, content) of all members that match, in archive order, in one pass.
 

@@ -88,7 +88,7 @@ class GuardedStream(io.RawIOBase):
 
     def __init__(self, source: BinaryIO, label: str, advice: str, close: Callable[[], object] | None = None) -> None:
         super().__init__()
-        self._source = source
+        self._source = cast(io.BufferedIOBase, source)  # the standard library's, all of them
         self._label = label
         self._advice = advice
         self._close = close
@@ -104,9 +104,7 @@ class GuardedStream(io.RawIOBase):
             SourceError: if the source turns out to be damaged here.
         """
         with named_damage(self._label, self._advice):
-            chunk = self._source.read(len(buffer))
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
+            return self._source.readinto(buffer)
 
     def close(self) -> None:
         """Close the source and the archive around it."""

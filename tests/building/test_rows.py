@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sciriff.building import rows as rows_module
+from sciriff.building.pieces import Piece, PieceReader
 from sciriff.building.rows import SplitRows, batches, raw_bytes
+from sciriff.readers import load_reader
 from sciriff.readers.records import PassedOver, Reader, Row, SplitSpec
 from sciriff.sources.archives import ArchiveView
 
@@ -69,6 +73,35 @@ def test_large_splits_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     assert source.drawn == 10
     assert next(first).index == 0
     assert source.drawn == 11
+
+
+LINES = [b'{"text": "%d"}' % number for number in range(9)]
+
+
+@pytest.mark.parametrize("name", ["json_lines", "pubtator"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_rows_of_a_plain_file_stay_there_until_they_are_wanted(
+    name: str, mark: bytes, end: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = {"json_lines": LINES, "pubtator": [b"%d|t|title%b%d|a|text%b" % (n, end, n, end) for n in range(9)]}
+    (tmp_path / "f").write_bytes(mark + end.join(documents[name]))
+    reader, view, spec = load_reader(name), ArchiveView({"file": tmp_path / "f"}), SplitSpec("file")
+    cut = [row for row in reader.rows(view, spec) if isinstance(row, Row)]
+    assert len(cut) == 9
+    split = SplitRows(reader, view, spec)
+    monkeypatch.setattr(ArchiveView, "open", None)
+    picked = list(split.pick(range(9)))
+    assert [raw_bytes(row) for row in picked] == [len(row.raw) for row in cut]
+    with PieceReader() as pieces:
+        assert all(isinstance(row.raw, Piece) for row in picked)
+        assert [row._replace(raw=pieces.read(row.raw)) for row in picked] == cut
+
+
+def test_rows_of_a_packed_file_are_held(tmp_path: Path) -> None:
+    (tmp_path / "f.gz").write_bytes(gzip.compress(b"\n".join(LINES)))
+    split = SplitRows(load_reader("json_lines"), ArchiveView({"file": tmp_path / "f.gz"}), SPEC)
+    assert [row.raw for row in split.pick([3, 8])] == [LINES[3], LINES[8]]
 
 
 @pytest.mark.parametrize("buffer", [0, 1000])

@@ -133,6 +133,17 @@ def test_what_is_not_there_is_named(tmp_path: Path, build: Callable[[Members], b
         view.open("other!x")
 
 
+def test_a_plain_file_is_told_from_packed_ones(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"text")
+    (tmp_path / "g").write_bytes(gzip.compress(b"text"))
+    view = ArchiveView({"f": tmp_path / "f", "g": tmp_path / "g"})
+    assert view.plain_file("f") == tmp_path / "f"
+    assert view.plain_file("g") is None
+    assert view.plain_file("f!member") is None
+    with pytest.raises(MissingMemberError):
+        view.plain_file("h")
+
+
 def test_a_file_that_could_not_be_had_says_why() -> None:
     with pytest.raises(MissingMemberError, match="the mirror lacks it"):
         ArchiveView({}, missing={"test": "the mirror lacks it"}).open("test!x")

@@ -201,7 +201,16 @@ def compile_checks(suite: Mapping[str, Any], fidelity: Fidelity = "corrected") -
 
 
 def _missing(mentions: list[str], text: str, discontinuous: bool) -> list[str]:
-    missing = [mention for mention in mentions if mention not in text]
+    missing = []
+    at = 0
+    for mention in mentions:  # mostly in the order of the text
+        found = text.find(mention, at)
+        if found < 0:
+            found = text.find(mention)
+        if found < 0:
+            missing.append(mention)
+        else:
+            at = found
     if missing:
         flat = " ".join(text.split())
         missing = [mention for mention in missing if " ".join(mention.split()) not in flat]

@@ -156,7 +156,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("folder", ["templates", "expectations", "samples"])
+@pytest.mark.parametrize("folder", ["templates", "expectations", "samples", "deployments"])
 def test_the_wheel_holds_what_the_checkout_holds(folder: str, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         prefix = f"sciriff/_data/{folder}/"

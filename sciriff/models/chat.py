@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -52,22 +52,20 @@ class ChatFormat:
     Attributes:
         name: what it is called: ``auto``, a name of ``templates/chat/``, or a path.
         digest: of its source, for keys.
-        wrap: the text of an instance -> the whole prompt.
-        before, after: what it puts around an instance.
+        wrap: the text of an instance -> the whole prompt, which has that text once, as it is.
     """
 
     name: str
     digest: str
     wrap: Callable[[str], str]
-    before: str = field(init=False)
-    after: str = field(init=False)
 
     def __post_init__(self) -> None:
-        parts = self.wrap(_PLACE).split(_PLACE)
-        if len(parts) != 2:
-            raise UsageError(f"chat format {self.name}: expected the instance once in a prompt, found {len(parts) - 1}")
-        object.__setattr__(self, "before", parts[0])
-        object.__setattr__(self, "after", parts[1])
+        times = self.wrap(_PLACE).count(_PLACE)
+        if times != 1:
+            raise UsageError(
+                f"chat format {self.name}: the text of an instance must stand in the prompt once, as it is; "
+                f"it stands there {times} times"
+            )
 
 
 def chat_formats() -> list[str]:

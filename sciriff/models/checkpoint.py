@@ -112,7 +112,7 @@ def _find(name: str, spec: ModelSpec, settings: Settings) -> Path | None:
 
 
 def _from_hub(repository: str, name: str, revision: str | None, settings: Settings) -> Path | None:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -122,19 +122,20 @@ def _from_hub(repository: str, name: str, revision: str | None, settings: Settin
         RevisionNotFoundError,
     )
 
+    offline = settings.offline or constants.HF_HUB_OFFLINE
     try:
         return Path(
             hf_hub_download(
                 repository,
                 name,
                 revision=revision,
-                local_files_only=settings.offline,
+                local_files_only=offline,
                 endpoint=settings.hub_endpoint,
                 etag_timeout=10,
             )
         )
     except LocalEntryNotFoundError as error:
-        if settings.offline:
+        if offline:
             return None
         raise SourceError(f"{repository}: {name} cannot be had: the Hub is out of reach ({error})") from error
     except EntryNotFoundError:

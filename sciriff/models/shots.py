@@ -13,7 +13,6 @@ from typing import Any, Literal
 from sciriff.errors import UsageError
 from sciriff.hashing import keyed_random
 from sciriff.models.chat import ChatFormat
-from sciriff.models.registry import AUTO
 
 ShotSource = Literal["evaluated", "train"]
 
@@ -86,9 +85,7 @@ def draw_from_training(
     return tuple(keyed_random(_SEED, "shots", task, instance_id).sample(list(training), number))
 
 
-def joined(
-    form: ChatFormat, task: str, examples: Sequence[Mapping[str, Any]], text: str, *, one_turn: bool | None = None
-) -> str:
+def joined(form: ChatFormat, task: str, examples: Sequence[Mapping[str, Any]], text: str, *, one_turn: bool) -> str:
     """The prompt: examples and then the question.
 
     In formats of ours each example is wrapped as a turn of its own; in a model's own format examples and question are
@@ -99,9 +96,8 @@ def joined(
         task: whose delimiter is used.
         examples: instances to show with their outputs.
         text: input of the instance that is asked.
-        one_turn: whether examples and question are one turn; None for as the format has it.
+        one_turn: whether examples and question are one turn.
     """
-    one_turn = form.name == AUTO if one_turn is None else one_turn
     wrap = str if one_turn else form.wrap
     shown = "".join(
         f"{wrap(str(example['input']))}{_ANSWER}{example['output']}{delimiter(task)}" for example in examples

@@ -73,6 +73,8 @@ class ModelSpec(_Entry):
         dtype: number format of the weights; ``auto``: that of the checkpoint.
         context_tokens: most tokens of prompt and reply together; None: what the checkpoint's ``config.json`` says, and
             for an API unlimited as far as we know.
+        engine: for ``vllm``: further options of its engine, by their names in vLLM's ``EngineArgs``, e.g.
+            ``gpu_memory_utilization``.
         price: what an API asks; None for unknown or free.
         base_url: address of the server; None for the client's own (``OPENAI_BASE_URL``, else OpenAI).
         api_key_variable: environment variable with the server's key.
@@ -89,6 +91,7 @@ class ModelSpec(_Entry):
     tensor_parallel_size: int = Field(1, ge=1)
     dtype: Dtype = "auto"
     context_tokens: int | None = Field(None, ge=1)
+    engine: Mapping[str, Any] = {}
     price: Price | None = None
     base_url: str | None = Field(None, pattern=r"^https?://")
     api_key_variable: str = Field("OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")

@@ -6,7 +6,8 @@ one dict per instance: zero, one or several per record. Keys that begin with ``_
 - ``_suffix`` (int or str) makes the instance's ``_id`` ``<row>.<suffix>``, for records that give several instances;
 - ``_document_id`` (str) names the document behind the record (PubMed id, paper id), for splitting by document and for
   reports on leakage; the binding's ``documents`` says what kind of id it is. A record that has none gives
-  ``_document_text`` instead, the text whose digest will stand for the document; without either it is the longest text that the prompt quotes.
+  ``_document_text`` instead, the text whose digest will stand for the document; without either it is the longest text
+  that the prompt quotes.
 
 Raising :class:`~sciriff.errors.Dropped` leaves the record out, counted under its reason; raising
 :class:`~sciriff.errors.RecordError` says that the record is malformed. A *fitted* formatter has a keyword parameter

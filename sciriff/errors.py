@@ -45,6 +45,10 @@ class BlockedError(SciriffError):
     exit_code = ExitCode.BLOCKED
 
 
+class ModelError(SciriffError):
+    """A model cannot be asked: its server is out of reach, does not know it, or fails every request."""
+
+
 class TaskFileError(SciriffError):
     """A task file is wrong: unknown key, missing variable, bad metadata value. Names the file and the key."""
 

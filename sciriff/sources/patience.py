@@ -164,7 +164,7 @@ def require_success(status: int, said: str, headers: Mapping[str, str], name: st
             "into a mirror (SCIRIFF_MIRROR)",
             status,
         )
-    asked = _seconds_asked(headers)
+    asked = seconds_asked(headers)
     if asked is not None and asked > policy.longest_retry_after:
         raise RefusedError(
             f"{name}: {answer} and asks to come back in {asked:.0f} s; run the command again then", status
@@ -172,7 +172,7 @@ def require_success(status: int, said: str, headers: Mapping[str, str], name: st
     raise TryAgainError(answer, retry_after=asked)
 
 
-def _seconds_asked(headers: Mapping[str, str]) -> float | None:
+def seconds_asked(headers: Mapping[str, str]) -> float | None:
     """Seconds that an answer asks to wait.
 
     By Retry-After (RFC 9110, 10.2.3: a number of seconds or a date), or by a RateLimit with nothing left

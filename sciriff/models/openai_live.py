@@ -1,0 +1,281 @@
+"""Ask a server that speaks the OpenAI protocol, many requests at once, each until it is answered.
+
+An event loop in a thread of its own sends and receives; :meth:`LiveBackend.ask` hands over what arrives. It stands on
+aiohttp rather than on the ``openai`` library, with which a request takes ten times the processor time
+(``benchmarks/asking.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import random
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from sciriff.errors import ModelError
+from sciriff.hashing import digest
+from sciriff.models.concurrency import AdaptiveLimit
+from sciriff.models.openai_requests import Dialect
+from sciriff.models.openai_server import Failure, Server
+from sciriff.models.openai_try import open_session, send
+from sciriff.models.requests import Answer, Request
+
+DEFAULT_CONCURRENCY = 128
+_SECONDS_TO_END = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request is tried for.
+
+    Attributes:
+        tries: failures of a request before it is given up; being told to wait is none.
+        waits: times that a request may be told to wait.
+        connect_tries: failures of a request to connect, before there was any answer at all, that end the whole work.
+        given_up: requests given up in a row that end the whole work.
+        first_wait: upper bound of the first random wait, in seconds; doubles with each failure.
+        longest_wait: upper bound of any such wait, in seconds.
+        longest_retry_after: longest wait, in seconds, that a server may ask for.
+        connect_seconds: time for a connection.
+        reply_seconds: time from sending a request to the last byte of its reply.
+        last_seconds: time that requests under way get once the whole work has failed: they may be paid for.
+    """
+
+    tries: int = 8
+    waits: int = 100
+    connect_tries: int = 5
+    given_up: int = 10
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    longest_retry_after: float = 600.0
+    connect_seconds: float = 15.0
+    reply_seconds: float = 600.0
+    last_seconds: float = 30.0
+
+
+def identity_of(server: Server, dialect: Dialect) -> str:
+    """Digest of all that a reply depends on apart from prompt and sampling; the same live and in batches."""
+    return digest({"backend": "openai", "url": server.url, **dialect.describe()})
+
+
+class LiveBackend:
+    """Answers requests one by one, many at once (a :class:`sciriff.models.requests.Backend`)."""
+
+    def __init__(
+        self,
+        server: Server,
+        dialect: Dialect,
+        *,
+        most_at_once: int = DEFAULT_CONCURRENCY,
+        patience: Patience | None = None,
+    ) -> None:
+        """Name the server; nothing is sent yet.
+
+        Args:
+            server: who is asked.
+            dialect: what it wants to be told.
+            most_at_once: requests under way at once, at most.
+            patience: how long a request is tried for.
+        """
+        self._server, self._dialect, self._most_at_once = server, dialect, most_at_once
+        self._patience = patience or Patience()
+
+    @property
+    def identity(self) -> str:
+        """See :func:`identity_of`."""
+        return identity_of(self._server, self._dialect)
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Yield one answer per request, as they arrive. A request is taken from ``requests`` right before it is sent.
+
+        Closing the iterator ends the requests under way.
+
+        Raises:
+            BlockedError: if the server wants a (different) key, or money.
+            ModelError: if it cannot be reached, does not know the model, or fails every request.
+        """
+        conversation = _Conversation(self._server, self._dialect, self._most_at_once, self._patience, iter(requests))
+        thread = threading.Thread(target=conversation.run, name="openai", daemon=True)
+        thread.start()
+        try:
+            while (event := conversation.events.get()) is not None:
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+        finally:
+            conversation.stop()
+            thread.join(_SECONDS_TO_END)
+
+
+@dataclass(slots=True)
+class _Job:
+    """A request and how it has fared: failures, times it was told to wait, tries that may have been billed."""
+
+    request: Request
+    failures: int = 0
+    waits: int = 0
+    lost: int = 0
+
+
+class _Conversation:
+    """The work of one call of ``ask``. Everything but :meth:`stop` happens in the loop's thread."""
+
+    def __init__(
+        self, server: Server, dialect: Dialect, most_at_once: int, patience: Patience, requests: Iterator[Request]
+    ) -> None:
+        self.events: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()
+        self._server, self._dialect, self._patience = server, dialect, patience
+        self._requests: Iterator[Request] | None = requests
+        self._limit = AdaptiveLimit(most_at_once)
+        self._again: deque[_Job] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+        self._paused_until = 0.0
+        self._answered = False
+        self._given_up_in_a_row = 0
+        self._failure: BaseException | None = None
+        self._loop = asyncio.new_event_loop()
+        self._finished = asyncio.Event()
+
+    def run(self) -> None:
+        """Ask everything; the last event is None, or the error that ended the work."""
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._converse())
+        except BaseException as error:  # whatever it is, it belongs to whoever waits for the events
+            self._failure = self._failure or error
+        self.events.put(self._failure)
+
+    def stop(self) -> None:
+        """End the work at once, from any thread."""
+        with suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._finished.set)
+
+    async def _converse(self) -> None:
+        patience = self._patience
+        async with open_session(self._server, patience.connect_seconds, patience.reply_seconds) as self._session:
+            self._pump()
+            await self._finished.wait()
+            under_way = list(self._under_way)
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _pump(self) -> None:
+        """Send as much as may be under way, and notice the end."""
+        while self._may_send() and (job := self._next()) is not None:
+            task = self._loop.create_task(self._try(job))
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+        is_done = self._requests is None and not self._again and not self._waiting
+        if not self._under_way and (is_done or self._failure is not None):
+            self._finished.set()
+
+    def _may_send(self) -> bool:
+        return (
+            len(self._under_way) < self._limit.now
+            and self._failure is None
+            and self._paused_until <= self._loop.time()
+            and not self._finished.is_set()
+        )
+
+    def _next(self) -> _Job | None:
+        if self._again:
+            return self._again.popleft()
+        if self._requests is not None:
+            try:
+                return _Job(next(self._requests))
+            except StopIteration:
+                self._requests = None
+            except BaseException as error:
+                self._requests = None
+                self._fail(error)
+        return None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:  # a defect of ours
+            self._fail(error)
+        self._pump()
+
+    async def _try(self, job: _Job) -> None:
+        began = self._loop.time()
+        outcome = await send(self._session, self._server, self._dialect, job.request, answered=self._answered)
+        seconds = self._loop.time() - began
+        if isinstance(outcome, Answer):
+            self._answered, self._given_up_in_a_row = True, 0
+            self._limit.went_well(seconds / _work(outcome), len(self._under_way))
+            self.events.put(replace(outcome, seconds=round(seconds, 3), lost_tries=job.lost))
+            return
+        job.lost += outcome.lost
+        if outcome.load:
+            self._limit.went_badly(began, began + seconds, busy=outcome.load == "busy")
+        if outcome.fatal is not None:
+            self._fail(outcome.fatal)
+        elif outcome.may_pass:
+            self._try_again(job, outcome)
+        else:
+            self._answered, self._given_up_in_a_row = True, 0
+            self._give_up(job, outcome.reason, final=True)
+
+    def _try_again(self, job: _Job, failure: Failure) -> None:
+        patience = self._patience
+        told_to_wait = failure.wait is not None and failure.wait <= patience.longest_retry_after
+        job.waits += told_to_wait
+        job.failures += not told_to_wait
+        if not failure.reached and not self._answered and job.failures >= patience.connect_tries:
+            what_to_do = "check the address and that the server runs"
+            self._fail(ModelError(f"{self._server.url} cannot be reached: {failure.reason}; {what_to_do}"))
+        elif job.failures >= patience.tries or job.waits >= patience.waits:
+            self._give_up(job, f"given up after {job.failures + job.waits} tries, the last: {failure.reason}")
+            self._count_given_up(failure)
+        elif told_to_wait:
+            self._pause(failure.wait or 0.0, job)
+        else:
+            self._later(job, self._backoff(job.failures))
+
+    def _give_up(self, job: _Job, reason: str, *, final: bool = False) -> None:
+        self.events.put(Answer(job.request.key, None, error=reason, final=final, lost_tries=job.lost))
+
+    def _count_given_up(self, failure: Failure) -> None:
+        self._given_up_in_a_row += 1
+        if self._given_up_in_a_row >= self._patience.given_up:
+            self._fail(
+                ModelError(
+                    f"{self._server.url} failed {self._given_up_in_a_row} requests in a row, the last: "
+                    f"{failure.reason}; run the same command again later: no reply is asked for again"
+                )
+            )
+
+    def _pause(self, seconds: float, job: _Job) -> None:
+        """Send nothing for so long, then this first: who is told to wait speaks for all."""
+        self._paused_until = max(self._paused_until, self._loop.time() + seconds)
+        self._later(job, seconds + random.uniform(0, min(1.0, seconds / 10)))
+
+    def _later(self, job: _Job, seconds: float) -> None:
+        def due() -> None:
+            self._waiting -= 1
+            self._again.append(job)
+            self._pump()
+
+        self._waiting += 1
+        self._loop.call_later(seconds, due)
+
+    def _backoff(self, failures: int) -> float:
+        longest = min(self._patience.longest_wait, self._patience.first_wait * 2 ** (failures - 1))
+        return random.uniform(longest / 2, longest)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the whole work, but for what is under way: it may have been paid for."""
+        if self._failure is None:
+            self._failure = error
+            self._loop.call_later(self._patience.last_seconds, self._finished.set)
+
+
+def _work(answer: Answer) -> float:
+    """What a reply was to the server, in about the time of one token of output."""
+    return 20 + (answer.output_tokens or 0) + (answer.input_tokens or 0) / 50

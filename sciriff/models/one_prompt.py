@@ -16,6 +16,7 @@ from sciriff.models.registry import find_model
 from sciriff.models.requests import Sampling
 from sciriff.settings import Settings
 from sciriff.store import Store
+from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
 
 class Token(NamedTuple):
@@ -64,7 +65,7 @@ class OnePrompt:
             "reason": self.prepared.reason,
             "sampling": self.sampling.describe(),
             "prompt": prompt if prompt is None or isinstance(prompt, str) else [each._asdict() for each in prompt],
-            "tokens": self.tokens,
+            "tokens": self.tokens and [list(token) for token in self.tokens],
         }
 
 
@@ -83,10 +84,13 @@ def one_prompt(
     """Make the prompt of one instance, the same as in an evaluation of all.
 
     Raises:
-        UsageError: if there is no such model or instance; near ids are listed.
+        UsageError: if there is no such model, evaluation task or instance; near names are listed.
         NotBuiltError: if there are no instances of the task.
         SciriffError: as :func:`sciriff.models.data.load_data` and :func:`sciriff.models.prompts.open_kit`.
     """
+    if task not in EVAL_TASKS:
+        near = get_close_matches(task, EVAL_TASKS, n=3) or EVAL_TASKS
+        raise UsageError(f"{task!r} is not an evaluation task; did you mean {', '.join(near)}?")
     kit = open_kit(find_model(model, settings), options, settings)
     instances = load_data(data, task, window, split, store=store, settings=settings)
     training = None

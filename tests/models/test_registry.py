@@ -131,3 +131,16 @@ def test_two_models_of_one_name_cannot_share_its_results() -> None:
     assert [spec.name for spec in find_models(["scitulu-7b", "allenai/scitulu-7b"], SETTINGS)] == ["scitulu-7b"]
     with pytest.raises(UsageError, match=r"models a/same and b/same would both be filed under 'same'"):
         find_models(["a/same", "b/same"], SETTINGS)
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
+
+
+def test_the_page_explains_every_field_and_format() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for section, names in (
+        ("Models", set(ModelSpec.model_fields) - {"name"}),
+        ("Chat formats", {"auto", *chat_formats()}),
+    ):
+        text = page.partition(f"## {section}\n")[2].partition("\n## ")[0]
+        assert {name for name in names if f"`{name}`" not in text} == set()

@@ -6,19 +6,21 @@ evaluations may write at once: they write different files, and the last one to f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sciriff.hashing import digest
-from sciriff.results.schema import FACT_TABLES, RUNS, SAMPLES, SCORES, Table, arrow_schema
-from sciriff.scoring.metrics.bleu import bleu
-from sciriff.scoring.metrics.statistics import BleuCounts, MatchCounts, MeanParts, Vector, mean, precision_recall_f1
-from sciriff.scoring.outcome import Outcome, Profile, Reply, SampleScore, SampleScores
+from sciriff.results.schema import RUNS, SAMPLES, SCORES
+from sciriff.scoring.outcome import Outcome, Reply, SampleScores
 from sciriff.scoring.samples import prepare, score
 from sciriff.scoring.tasks import EvalTask
 from sciriff.store import SCHEMA_VERSION, Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FACTS = "results/facts"
 
@@ -51,6 +53,26 @@ class Run:
         return f"{FACTS}/{self.model}/{self.task}/{self.window_tokens}-{self.split}"
 
 
+class ScoredSample(NamedTuple):
+    """One sample of a run.
+
+    Attributes:
+        instance_id: id of the instance.
+        document_id: id of the document behind it.
+        reply: the reply as it came; None if none came.
+        finish_reason: why it ended.
+        reference: the right answer.
+        scores: what it is worth.
+    """
+
+    instance_id: str
+    document_id: str
+    reply: str | None
+    finish_reason: str
+    reference: str
+    scores: SampleScores
+
+
 def write_facts(run: Run, task: EvalTask, predictions: Iterable[Mapping[str, Any]], store: Store) -> dict[Outcome, int]:
     """Score predictions in both profiles and write the facts.
 
@@ -66,74 +88,42 @@ def write_facts(run: Run, task: EvalTask, predictions: Iterable[Mapping[str, Any
     Raises:
         StoreError: if the store cannot be written.
     """
-    columns: dict[str, dict[str, list[Any]]] = {
-        table.name: {column.name: [] for column in table.columns} for table in FACT_TABLES
-    }
+    return publish_facts(run, task, [score_prediction(task, prediction) for prediction in predictions], store)
+
+
+def score_prediction(task: EvalTask, prediction: Mapping[str, Any]) -> ScoredSample:
+    """Score one line of a predictions artifact."""
+    reply = Reply(prediction["reply"], prediction.get("finish_reason") or "stop")
+    return ScoredSample(
+        instance_id=prediction["instance_id"],
+        document_id=prediction.get("document_id") or prediction["instance_id"],
+        reply=reply.text,
+        finish_reason=reply.finish_reason,
+        reference=prediction["reference"],
+        scores=score(task, reply, prepare(task, prediction["reference"])),
+    )
+
+
+def publish_facts(run: Run, task: EvalTask, samples: Sequence[ScoredSample], store: Store) -> dict[Outcome, int]:
+    """Write the facts of a run. Returns and raises as :func:`write_facts`."""
+    from sciriff.results.fact_tables import runs_table, samples_table, scores_table
+
     outcomes = dict.fromkeys(Outcome, 0)
-    for prediction in predictions:
-        reply = Reply(prediction["reply"], prediction.get("finish_reason", "stop"))
-        scores = score(task, reply, prepare(task, prediction["reference"]))
-        outcomes[scores.corrected.outcome] += 1
-        shared = {"run_id": run.run_id, "model": run.model, "task": run.task, "instance_id": prediction["instance_id"]}
-        _append(columns[SAMPLES.name], {**shared, **_sample_row(prediction, scores)})
-        for profile in Profile:
-            for metric, vector in scores[profile].vectors.items():
-                _append(columns[SCORES.name], {**shared, **_score_row(profile, scores[profile], metric, vector)})
-    counts = {"samples": sum(outcomes.values()), **{outcome.value: n for outcome, n in outcomes.items()}}
-    _append(columns[RUNS.name], {"run_id": run.run_id, **run.__dict__, **counts})
-    _publish(run, columns, store)
-    return outcomes
-
-
-def _sample_row(prediction: Mapping[str, Any], scores: SampleScores) -> dict[str, Any]:
-    corrected, original = scores.corrected, scores.original
-    return {
-        "outcome": corrected.outcome,
-        "reason": corrected.reason,
-        "parse_status": corrected.status,
-        "original_outcome": original.outcome,
-        "original_reason": original.reason,
-        "original_parse_status": original.status,
-        "differences": ",".join(scores.differences),
-        "finish_reason": prediction.get("finish_reason", "stop"),
-        "reply": _encodable(prediction["reply"]),
-        "reference": _encodable(prediction["reference"]),
+    for sample in samples:
+        outcomes[sample.scores.corrected.outcome] += 1
+    counts = {"samples": len(samples), **{outcome.value: number for outcome, number in outcomes.items()}}
+    shared = {"run_id": run.run_id, "model": run.model, "task": run.task}
+    tables = {
+        RUNS.name: runs_table({"run_id": run.run_id, **run.__dict__, **counts}),
+        SAMPLES.name: samples_table(shared, samples),
+        SCORES.name: scores_table(shared, samples, task.metrics),
     }
-
-
-def _score_row(profile: Profile, score: SampleScore, metric: str, vector: Vector) -> dict[str, Any]:
-    value = value_of(vector, profile)
-    return {"profile": profile, "metric": metric, "parsed": score.parsed, "value": value, **vector._asdict()}
-
-
-def value_of(vector: Vector, profile: Profile) -> float | None:
-    """Score of one sample alone; None if it has nothing to score (no item on either side, or not in the mean)."""
-    match vector:
-        case MatchCounts():
-            return precision_recall_f1(vector).f1 if vector.predicted or vector.expected else None
-        case MeanParts():
-            return mean(vector)
-        case BleuCounts():
-            return bleu(vector, short_replies=profile is Profile.CORRECTED)
-
-
-def _append(columns: Mapping[str, list[Any]], row: Mapping[str, Any]) -> None:
-    for name, values in columns.items():
-        values.append(row.get(name))
-
-
-def _encodable(text: str | None) -> str | None:
-    """Spell out lone surrogates, which no file format of UTF-8 text can hold."""
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
-
-
-def _publish(run: Run, columns: Mapping[str, Mapping[str, list[Any]]], store: Store) -> None:
     files: dict[str, dict[str, Any]] = {}
-    for table in FACT_TABLES:
-        data, entry = _parquet(table, columns[table.name])
-        name = f"{table.name}-{entry['sha256'][:16]}.parquet"
-        store.write_bytes(f"{run.folder}/{name}", data)
-        files[name] = entry
+    for name, table in tables.items():
+        data, entry = _parquet(table)
+        file = f"{name}-{entry['sha256'][:16]}.parquet"
+        store.write_bytes(f"{run.folder}/{file}", data)
+        files[file] = entry
     manifest = {
         "schema": SCHEMA_VERSION,
         "kind": "facts",
@@ -142,16 +132,13 @@ def _publish(run: Run, columns: Mapping[str, Mapping[str, list[Any]]], store: St
         "files": files,
     }
     store.write_manifest(run.folder, manifest)
+    return outcomes
 
 
-def _parquet(table: Table, columns: Mapping[str, list[Any]]) -> tuple[bytes, dict[str, Any]]:
-    import hashlib
-
-    import pyarrow as pa
+def _parquet(table: pa.Table) -> tuple[bytes, dict[str, Any]]:
     import pyarrow.parquet as pq
 
     buffer = BytesIO()
-    arrow = pa.table({name: [*values] for name, values in columns.items()}, schema=arrow_schema(table))
-    pq.write_table(arrow, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd")
     data = buffer.getvalue()
-    return data, {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "rows": arrow.num_rows}
+    return data, {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "rows": table.num_rows}

@@ -29,6 +29,9 @@ _TASK = Column("task", "VARCHAR", "task name")
 _WINDOW = Column("window_tokens", "BIGINT", "context window of the instances, in tokens")
 _SPLIT = Column("split", "VARCHAR", "train, validation or test")
 _INSTANCE = Column("instance_id", "VARCHAR", "id of the instance, task:split:row")
+_DOCUMENT = Column(
+    "document_id", "VARCHAR", "document behind the instance; the instance's id where the data does not say"
+)
 _PROFILE = Column("profile", "VARCHAR", "corrected (the numbers we stand for) or original (as the original scorers)")
 
 RUNS = Table(
@@ -63,6 +66,7 @@ SAMPLES = Table(
         _MODEL,
         _TASK,
         _INSTANCE,
+        _DOCUMENT,
         Column("outcome", "VARCHAR", "scored, model_failed or system_failed"),
         Column("reason", "VARCHAR", "why it was not scored; else empty"),
         Column("parse_status", "VARCHAR", "valid_json, null_json, extract_success, extract_failure or not_json"),
@@ -99,6 +103,7 @@ SCORES = Table(
         _MODEL,
         _TASK,
         _INSTANCE,
+        _DOCUMENT,
         _PROFILE,
         Column("metric", "VARCHAR", "what is measured, e.g. entity_typed, answer_f1, bleu"),
         Column("parsed", "BOOLEAN", "whether the sample is in the setting valid_json"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from sciriff.scoring.metrics.statistics import KINDS, BleuCounts, MatchCounts, MeanParts
 from sciriff.scoring.outcome import Profile
 
 Array = NDArray[np.float64]
@@ -47,14 +48,14 @@ def bleu_values(sums: Array, *, short_replies: bool = True) -> Array:
     return np.where(counts, values, np.where(is_empty, 1.0, 0.0))
 
 
-_CORRECTED: Mapping[str, Value] = {"counts": f1_values, "mean": mean_values, "bleu": bleu_values}
-_ORIGINAL: Mapping[str, Value] = {
-    "counts": lambda sums: f1_values(sums, nothing=0.0),
-    "mean": mean_values,
-    "bleu": lambda sums: bleu_values(sums, short_replies=False),
+_CORRECTED: Mapping[type, Value] = {MatchCounts: f1_values, MeanParts: mean_values, BleuCounts: bleu_values}
+_ORIGINAL: Mapping[type, Value] = {
+    MatchCounts: lambda sums: f1_values(sums, nothing=0.0),
+    MeanParts: mean_values,
+    BleuCounts: lambda sums: bleu_values(sums, short_replies=False),
 }
 
 
 def value_of_sums(kind: str, profile: Profile) -> Value:
-    """The metric of a kind of statistics (``counts``, ``mean`` or ``bleu``) in a profile."""
-    return (_ORIGINAL if profile is Profile.ORIGINAL else _CORRECTED)[kind]
+    """The metric of a kind of statistics (see :data:`~sciriff.scoring.metrics.statistics.KINDS`) in a profile."""
+    return (_ORIGINAL if profile is Profile.ORIGINAL else _CORRECTED)[KINDS[kind]]

@@ -9,7 +9,8 @@ import click
 from sciriff.cli.parameters import NAMES, settings_with, store_option, window_option
 
 if TYPE_CHECKING:
-    from sciriff.results.evaluate import EvaluationReport, TaskResult
+    from sciriff.results.evaluate import EvaluationReport
+    from sciriff.results.record import TaskResult
     from sciriff.store import Store
 
 

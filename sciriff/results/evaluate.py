@@ -9,51 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sciriff.building.fingerprint import code_digest
 from sciriff.building.progress import Progress, Silent
 from sciriff.errors import ExitCode, SciriffError, UsageError
 from sciriff.models.baselines import baseline
 from sciriff.models.instances import InstanceSet, NotBuiltError, load_instances
-from sciriff.models.predict import predict, read_predictions
-from sciriff.results.facts import Run, write_facts
-from sciriff.results.index import build_index, index_path
-from sciriff.results.sums import totals_of_runs
-from sciriff.results.tables import MetricRow, missing_columns, write_metric_files, write_tables
-from sciriff.scoring.outcome import Outcome, Profile
-from sciriff.scoring.shapes import Flat
+from sciriff.models.predict import predict
+from sciriff.results.facts import Run
+from sciriff.results.record import Recorded, TaskResult, publish, record
+from sciriff.results.tables import DEFAULT_SPLIT, DEFAULT_WINDOW
+from sciriff.scoring.outcome import Profile
 from sciriff.scoring.tasks import EVAL_TASKS, EvalTask, eval_task
 from sciriff.settings import Settings
 from sciriff.store import Store
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-DEFAULT_WINDOW = 4096
-DEFAULT_SPLIT = "validation"
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """One model on one task.
-
-    Attributes:
-        model, task: what was evaluated.
-        run_id: id of the run in facts and index.
-        outcomes: samples by the class they ended in.
-        summary: headline metrics as fractions, profile ``corrected``.
-        reused: whether the scores were there already.
-        data_note: what a reader should know of the data; else empty.
-    """
-
-    model: str
-    task: str
-    run_id: str
-    outcomes: Mapping[Outcome, int]
-    summary: Flat
-    reused: bool
-    data_note: str
 
 
 @dataclass(frozen=True)
@@ -131,26 +100,22 @@ def evaluate(
                     _score(model, task, instances, store, scored)
                 stage.advance(note=f"{task.name} {model}")
 
-    path = index_path(store, settings)
-    build_index(store, path)
-    results, rows = _publish(scored, store, path, window, split)
-    summaries = {profile: write_tables(rows[profile], profile, store) for profile in Profile if rows[profile]}
-    store.sweep_staging()
+    published = publish(scored.runs, [(window, split)], store, settings)
     return EvaluationReport(
         window=window,
         split=split,
-        results=tuple(results),
+        results=published.results,
         not_built=scored.not_built,
         failures=scored.failures,
-        missing_columns=tuple(column.name for column in missing_columns(rows[Profile.CORRECTED])),
-        index=path,
-        summaries=summaries,
+        missing_columns=published.missing_columns,
+        index=published.index,
+        summaries={profile: paths[0] for profile, paths in published.summaries.items() if paths},
     )
 
 
 @dataclass
 class _Scored:
-    runs: list[tuple[Run, bool]] = field(default_factory=list)
+    runs: list[Recorded] = field(default_factory=list)
     not_built: dict[str, str] = field(default_factory=dict)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -184,37 +149,6 @@ def _score(model: str, task: EvalTask, instances: InstanceSet, store: Store, sco
             model_identity=predictions.model_identity,
             scorer=code_digest(["sciriff.scoring.tasks"]),
         )
-        reused = store.intact(run.folder, run.run_id)
-        if not reused:
-            write_facts(run, task, read_predictions(store, predictions.path), store)
-        scored.runs.append((run, reused))
+        scored.runs.append(record(run, store))
     except SciriffError as error:
         scored.failures[model, task.name] = str(error)
-
-
-def _publish(
-    scored: _Scored, store: Store, path: Path, window: int, split: str
-) -> tuple[list[TaskResult], dict[Profile, list[MetricRow]]]:
-    """Write the metric files of this evaluation's runs, and read the metrics of all models for the tables."""
-    import duckdb
-
-    results = []
-    with duckdb.connect(str(path), read_only=True) as connection:
-        totals = totals_of_runs(connection)
-        for run, reused in scored.runs:
-            for profile in Profile:
-                metrics = eval_task(run.task).shaper(totals[run.run_id, profile])
-                write_metric_files(run, profile, metrics, store)
-                if profile is Profile.CORRECTED:
-                    outcomes = totals[run.run_id, profile].outcomes
-                    results.append(
-                        TaskResult(run.model, run.task, run.run_id, outcomes, metrics.summary, reused, run.data_note)
-                    )
-        rows = {profile: _metric_rows(connection, profile, window, split) for profile in Profile}
-    return results, rows
-
-
-def _metric_rows(connection: DuckDBPyConnection, profile: Profile, window: int, split: str) -> list[MetricRow]:
-    query = """SELECT model, task, shape, metric, value FROM metrics
-    WHERE profile = ? AND window_tokens = ? AND split = ? ORDER BY rowid"""
-    return [MetricRow(*row) for row in connection.execute(query, [profile, window, split]).fetchall()]

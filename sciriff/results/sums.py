@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sciriff.results.schema import STATISTICS
 from sciriff.scoring.metrics.statistics import KINDS, Vector
 from sciriff.scoring.outcome import Outcome, ParseStatus, Profile
-from sciriff.scoring.tasks import EVAL_TASKS
+from sciriff.scoring.tasks import EVAL_TASKS, EvalTask
 from sciriff.scoring.totals import SETTINGS, Setting, Totals
 
 if TYPE_CHECKING:
@@ -21,11 +21,17 @@ def totals_of_runs(connection: DuckDBPyConnection) -> dict[tuple[str, Profile], 
     """(run id, profile) -> totals of each current run."""
     vectors = _vectors(connection)
     statuses, outcomes, misfits = _counts(connection)
+    zeros = {task.name: _zeros(task) for task in EVAL_TASKS}
+    tasks = dict(connection.execute("SELECT DISTINCT run_id, task FROM samples").fetchall())
     return {
-        key: Totals(key[1], vectors.get(key, {}), statuses[key], outcomes[key], misfits[key])
+        key: Totals(key[1], zeros[tasks[key[0]]] | vectors[key], statuses[key], outcomes[key], misfits[key])
         for key in sorted(outcomes)
-        if key in vectors
     }
+
+
+def _zeros(task: EvalTask) -> dict[tuple[Setting, str], Vector]:
+    """The sums over no samples: those of a run in which no reply could be scored."""
+    return {(setting, metric): KINDS[kind]() for setting in SETTINGS for metric, kind in task.metrics}
 
 
 def _vectors(connection: DuckDBPyConnection) -> dict[tuple[str, Profile], dict[tuple[Setting, str], Vector]]:

@@ -1,6 +1,7 @@
 """Metric files per model and task, tables per task, and the summary, in the shapes of the original's files.
 
-``results/metrics/`` holds the profile ``corrected``, ``results/metrics_original/`` the profile ``original``. Tables are
+``results/metrics/`` holds the profile ``corrected``, ``results/metrics_original/`` the profile ``original``. What is
+in them is of window 4096 and split validation; every other window and split has a folder with the same in it. Tables are
 times 100 with two decimals; the JSON files hold fractions.
 """
 
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from sciriff.hashing import digest
-from sciriff.models.predict import read_predictions
+from sciriff.models.lines import dump_line
+from sciriff.models.predictions import read_predictions
 from sciriff.results.facts import Run
 from sciriff.scoring.outcome import Profile
 from sciriff.scoring.parsing import clean, clean_original
@@ -22,10 +24,20 @@ from sciriff.scoring.shapes import Metrics
 from sciriff.scoring.tasks import EVAL_TASKS, SUMMARY_COLUMNS, Column
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 
-ROOTS = {Profile.CORRECTED: "results/metrics", Profile.ORIGINAL: "results/metrics_original"}
+DEFAULT_WINDOW = 4096
+DEFAULT_SPLIT = "validation"
+
+_ROOTS = {Profile.CORRECTED: "results/metrics", Profile.ORIGINAL: "results/metrics_original"}
 _RAW = "raw_predictions.jsonl"
 
 Flat = Mapping[str, "float | None"]
+
+
+def metrics_folder(profile: Profile, window: int, split: str) -> str:
+    """Where metric files and tables of a profile, window and split lie."""
+    if (window, split) == (DEFAULT_WINDOW, DEFAULT_SPLIT):
+        return _ROOTS[profile]
+    return f"{_ROOTS[profile]}/{window}-{split}"
 
 
 def write_metric_files(run: Run, profile: Profile, metrics: Metrics, store: Store) -> bool:
@@ -34,7 +46,7 @@ def write_metric_files(run: Run, profile: Profile, metrics: Metrics, store: Stor
     Returns:
         Whether they had to be written; False if they were there.
     """
-    folder = f"{ROOTS[profile]}/by_model/{run.model}/{run.task}"
+    folder = f"{metrics_folder(profile, run.window_tokens, run.split)}/by_model/{run.model}/{run.task}"
     contents = {
         "metrics.json": _pretty(metrics.nested),
         "metrics_flat.json": _pretty(metrics.flat),
@@ -73,7 +85,7 @@ def _write_raw(run: Run, profile: Profile, folder: str, store: Store) -> dict[st
                     "pred": None if reply is None else cleaned(reply),
                     "ref": line["reference"],
                 }
-                data = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+                data = dump_line(record)
                 stream.write(data)
                 hasher.update(data)
                 size += len(data)
@@ -91,14 +103,19 @@ class MetricRow(NamedTuple):
     value: float | None
 
 
-def write_tables(rows: Iterable[MetricRow], profile: Profile, store: Store) -> str:
-    """Write ``tables/<task>.tsv`` and ``tables/summary.tsv`` of one profile, window and split.
+def write_tables(rows: Iterable[MetricRow], folder: str, store: Store) -> str:
+    """Write ``tables/<task>.tsv`` and ``tables/summary.tsv``.
+
+    Args:
+        rows: metrics of one profile, window and split.
+        folder: their :func:`metrics_folder`.
+        store: the artifacts.
 
     Returns:
         Path of the summary.
     """
     kept = list(rows)
-    folder = f"{ROOTS[profile]}/tables"
+    folder = f"{folder}/tables"
     for task in (task.name for task in EVAL_TASKS):
         flat = [row for row in kept if row.task == task and row.shape == "flat"]
         if flat:
@@ -119,35 +136,36 @@ def task_table(rows: Sequence[MetricRow]) -> str:
 
 
 def summary_table(rows: Sequence[MetricRow]) -> str:
-    """The headline columns, a line per model.
+    """The eleven headline columns, a line per model, with their plain mean and median.
 
-    Columns that no model has are left out. ``mean`` and ``median`` are over the columns that the model has; where those
-    are not all, ``partial`` says how many they are.
+    Both are over the columns that the model has. If a model lacks some, a last column ``partial`` says how many each
+    mean is over: means over different columns do not compare.
     """
     values = {(row.model, row.task, row.metric): row.value for row in rows if row.value is not None}
-    shown = [
-        column
-        for column in SUMMARY_COLUMNS
-        if any((model, column.task, column.metric) in values for model in _models(rows))
+    cells = {
+        model: [values.get((model, column.task, column.metric)) for column in SUMMARY_COLUMNS]
+        for model in _models(rows)
+    }
+    header = [
+        ["task", *(column.alias for column in SUMMARY_COLUMNS), "mean", "median"],
+        ["metric", *(column.metric for column in SUMMARY_COLUMNS), "", ""],
     ]
-    lines = [
-        ["task", *(column.alias for column in shown), "mean", "median", "partial"],
-        ["metric", *(column.metric for column in shown), "", "", ""],
-    ]
-    for model in _models(rows):
-        cells = [values.get((model, column.task, column.metric)) for column in shown]
-        present = [value for value in cells if value is not None]
-        is_partial = len(present) < len(SUMMARY_COLUMNS)
-        lines.append(
-            [
-                model,
-                *(_percent(value) for value in cells),
-                _percent(fmean(present) if present else None),
-                _percent(median(present) if present else None),
-                f"{len(present)} of {len(SUMMARY_COLUMNS)}" if is_partial else "",
-            ]
-        )
-    return _tsv(lines)
+    lines = [[model, *map(_percent, row), *_averages(row)] for model, row in cells.items()]
+    marks = [_how_partial(row) for row in cells.values()]
+    if any(marks):
+        columns = ["partial", "", *marks]
+        return _tsv([*line, mark] for line, mark in zip([*header, *lines], columns, strict=True))
+    return _tsv([*header, *lines])
+
+
+def _averages(values: Sequence[float | None]) -> tuple[str, str]:
+    present = [value for value in values if value is not None]
+    return (_percent(fmean(present)), _percent(median(present))) if present else ("", "")
+
+
+def _how_partial(values: Sequence[float | None]) -> str:
+    present = sum(value is not None for value in values)
+    return f"{present} of {len(values)}" if present < len(values) else ""
 
 
 def missing_columns(rows: Sequence[MetricRow]) -> list[Column]:

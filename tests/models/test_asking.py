@@ -11,7 +11,8 @@ import pytest
 
 from sciriff.errors import StoreError
 from sciriff.models.instances import NotBuiltError, load_instances
-from sciriff.models.predict import predict, read_predictions
+from sciriff.models.predict import predict
+from sciriff.models.predictions import read_predictions
 from sciriff.store import Store
 
 TASK = "scierc_ner"

@@ -194,9 +194,36 @@ def test_windows_do_not_mix(store: Store, settings: Settings) -> None:
     report = evaluate(["empty"], store=store, settings=settings, window=8192, tasks=["scierc_ner"])
     rows = sql("SELECT model, window_tokens, samples FROM leaderboard ORDER BY 1", report.index).rows
     assert rows == [("empty", 8192, 3), ("gold", 4096, 4)]
-    assert store.read_bytes(report.summaries[Profile.CORRECTED]).decode().splitlines()[2:] == [
-        "empty\t0.00\t0.00\t0.00\t1 of 11"
+    summary = report.summaries[Profile.CORRECTED]
+    assert summary == "results/metrics/8192-validation/tables/summary.tsv"
+    assert [line.split() for line in store.read_bytes(summary).decode().splitlines()[2:]] == [
+        ["empty", "0.00", "0.00", "0.00", "1", "of", "11"]
     ]
+    assert b"gold" in store.read_bytes("results/metrics/tables/summary.tsv")
+    predictions = sorted(name for name in store.files("results/predictions") if name.endswith(".jsonl"))
+    assert predictions == [
+        "empty/scierc_ner/8192-validation/predictions.jsonl",
+        "gold/scierc_ner/4096-validation/predictions.jsonl",
+    ]
+    assert store.exists("results/metrics/8192-validation/by_model/empty/scierc_ner/metrics.json")
+
+
+def test_windows_of_one_model_lie_side_by_side(store: Store, settings: Settings) -> None:
+    publish_instances(store, "scierc_ner", 3, window=8192)
+    wide = evaluate(["gold"], store=store, settings=settings, window=8192, tasks=["scierc_ner"])
+    evaluate(["gold"], store=store, settings=settings, tasks=["scierc_ner"])
+    again = evaluate(["gold"], store=store, settings=settings, window=8192, tasks=["scierc_ner"])
+    assert [result.reused for result in again.results] == [True]
+    rows = sql("SELECT window_tokens, predictions FROM runs ORDER BY 1", wide.index).rows
+    assert [store.exists(path) for _, path in rows] == [True, True]
+
+
+def test_a_run_without_any_reply_or_reference_has_empty_metrics(tmp_path: Path, settings: Settings) -> None:
+    store = Store(str(tmp_path / "artifacts"))
+    write_lines(store, "scierc_ner", [{"_instance_id": "a", "input": "x", "output": "not json"}])
+    report = evaluate(["gold"], store=store, settings=settings, tasks=["scierc_ner"])
+    assert report.results[0].outcomes == {Outcome.SYSTEM_FAILED: 1}
+    assert report.results[0].summary == {"f1": None}
 
 
 def test_metric_files_have_the_published_names(report: EvaluationReport, store: Store) -> None:

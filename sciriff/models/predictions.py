@@ -1,0 +1,90 @@
+"""Predictions as an artifact: a folder per model, task, window and split with ``predictions.jsonl``, a line per reply.
+
+A line holds ``instance_id``, ``prompt`` (what the model got), ``reply`` (null if none came), ``reference``,
+``finish_reason`` (null if it is not known) and ``model``; where they are known also ``document_id``, and ``input``: the
+instance's text, if the prompt is more than that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sciriff.models.lines import dump_line, load_json
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
+
+PREDICTIONS = "results/predictions"
+FILE = "predictions.jsonl"
+
+
+class Predictions(NamedTuple):
+    """Replies of one model to one set of instances.
+
+    Attributes:
+        path: artifact that holds them.
+        sha256: hash of it.
+        model_identity: digest of everything that a reply of the model depends on, apart from the prompt.
+        reused: whether they were there already.
+    """
+
+    path: str
+    sha256: str
+    model_identity: str
+    reused: bool
+
+
+def predictions_folder(model: str, task: str, window: int, split: str) -> str:
+    """Where the replies of a model to the instances of a task, window and split lie."""
+    return f"{PREDICTIONS}/{model}/{task}/{window}-{split}"
+
+
+def kept_predictions(folder: str, key: str, store: Store) -> Predictions | None:
+    """The predictions of a folder, if they are there, whole and of this key."""
+    if not store.intact(folder, key):
+        return None
+    manifest = store.read_manifest(folder) or {}
+    return Predictions(f"{folder}/{FILE}", str(manifest["files"][FILE]["sha256"]), manifest["model_identity"], True)
+
+
+def keep_predictions(
+    folder: str, key: str, lines: Iterable[Mapping[str, Any]], about: Mapping[str, Any], store: Store
+) -> Predictions:
+    """Write predictions, in place of those that are there.
+
+    Args:
+        folder: see :func:`predictions_folder`.
+        key: digest of all that they depend on.
+        lines: see the module.
+        about: what the manifest says of them: ``model``, ``model_identity`` and what else there is to say.
+        store: the artifacts.
+
+    Raises:
+        StoreError: if the store cannot be written.
+    """
+    with store.workspace() as workspace:
+        entry = _write(workspace / FILE, lines)
+        store.delete(f"{folder}/{MANIFEST}")
+        store.publish(f"{folder}/{FILE}", workspace / FILE)
+    manifest = {"schema": SCHEMA_VERSION, "kind": "predictions", "key": key, **about, "files": {FILE: entry}}
+    store.write_manifest(folder, manifest)
+    return Predictions(f"{folder}/{FILE}", entry["sha256"], str(about["model_identity"]), reused=False)
+
+
+def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    hasher, size, rows = hashlib.sha256(), 0, 0
+    with path.open("wb") as stream:
+        for record in lines:
+            line = dump_line(record)
+            stream.write(line)
+            hasher.update(line)
+            size, rows = size + len(line), rows + 1
+    return {"sha256": hasher.hexdigest(), "bytes": size, "rows": rows}
+
+
+def read_predictions(store: Store, path: str) -> Iterator[dict[str, Any]]:
+    """The lines of a predictions artifact, in order."""
+    with store.open_read(path) as stream:
+        for line in stream:
+            yield load_json(line)

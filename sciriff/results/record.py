@@ -1,0 +1,159 @@
+"""From replies to results: facts, index, metric files and tables. What ``evaluate`` and ``score`` have in common.
+
+A run is recorded when its replies are in the store; when all runs are, the results are published once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sciriff.models.predictions import read_predictions
+from sciriff.results.facts import Run, write_facts
+from sciriff.results.index import build_index, index_path
+from sciriff.results.sums import totals_of_runs
+from sciriff.results.tables import MetricRow, metrics_folder, missing_columns, write_metric_files, write_tables
+from sciriff.scoring.outcome import Outcome, Profile
+from sciriff.scoring.shapes import Flat
+from sciriff.scoring.tasks import eval_task
+from sciriff.settings import Settings
+from sciriff.store import Store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run whose facts are in the store.
+
+    Attributes:
+        run: the run.
+        reused: whether they were there already.
+    """
+
+    run: Run
+    reused: bool
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """One model on one task.
+
+    Attributes:
+        model, task: what was evaluated.
+        run_id: id of the run in facts and index.
+        outcomes: samples by the class they ended in.
+        summary: headline metrics as fractions, profile ``corrected``.
+        reused: whether the scores were there already.
+        data_note: what a reader should know of the data; else empty.
+        window, split: which instances.
+    """
+
+    model: str
+    task: str
+    run_id: str
+    outcomes: Mapping[Outcome, int]
+    summary: Flat
+    reused: bool
+    data_note: str
+    window: int
+    split: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of recorded runs.
+
+    Attributes:
+        results: one per run, in their order.
+        index: the DuckDB file.
+        summaries: artifact paths of every ``summary.tsv`` that was brought up to date, by profile.
+        missing_columns: headline columns without a value, in all windows and splits that were published.
+    """
+
+    results: tuple[TaskResult, ...]
+    index: Path
+    summaries: Mapping[Profile, tuple[str, ...]]
+    missing_columns: tuple[str, ...]
+
+
+def record(run: Run, store: Store) -> Recorded:
+    """Score the replies of a run and write the facts, unless that was done before.
+
+    Raises:
+        StoreError: if the store cannot be read or written.
+    """
+    reused = store.intact(run.folder, run.run_id)
+    if not reused:
+        write_facts(run, eval_task(run.task), read_predictions(store, run.predictions), store)
+    return Recorded(run, reused)
+
+
+def publish(
+    recorded: Sequence[Recorded], tables: Iterable[tuple[int, str]], store: Store, settings: Settings
+) -> Published:
+    """Bring the index up to date, and write the metric files of runs and the tables of all models.
+
+    Args:
+        recorded: the runs.
+        tables: windows and splits whose tables are written.
+        store: the artifacts.
+        settings: where the index goes if the store is not a local folder.
+
+    Raises:
+        StoreError: if the store or the index cannot be written.
+    """
+    import duckdb
+
+    path = index_path(store, settings)
+    build_index(store, path)
+    summaries: dict[Profile, list[str]] = {profile: [] for profile in Profile}
+    missing: dict[str, None] = {}
+    with duckdb.connect(str(path), read_only=True) as connection:
+        results = _write_metrics(recorded, connection, store)
+        for window, split in tables:
+            for profile in Profile:
+                rows = _metric_rows(connection, profile, window, split)
+                if rows:
+                    summaries[profile].append(write_tables(rows, metrics_folder(profile, window, split), store))
+                if profile is Profile.CORRECTED:
+                    missing |= dict.fromkeys(column.name for column in missing_columns(rows))
+    store.sweep_staging()
+    return Published(
+        results=tuple(results),
+        index=path,
+        summaries={profile: tuple(paths) for profile, paths in summaries.items()},
+        missing_columns=tuple(missing),
+    )
+
+
+def _write_metrics(recorded: Sequence[Recorded], connection: DuckDBPyConnection, store: Store) -> list[TaskResult]:
+    totals = totals_of_runs(connection)
+    results = []
+    for run, reused in ((each.run, each.reused) for each in recorded):
+        metrics = {profile: eval_task(run.task).shaper(totals[run.run_id, profile]) for profile in Profile}
+        for profile in Profile:
+            write_metric_files(run, profile, metrics[profile], store)
+        results.append(
+            TaskResult(
+                model=run.model,
+                task=run.task,
+                run_id=run.run_id,
+                outcomes=totals[run.run_id, Profile.CORRECTED].outcomes,
+                summary=metrics[Profile.CORRECTED].summary,
+                reused=reused,
+                data_note=run.data_note,
+                window=run.window_tokens,
+                split=run.split,
+            )
+        )
+    return results
+
+
+def _metric_rows(connection: DuckDBPyConnection, profile: Profile, window: int, split: str) -> list[MetricRow]:
+    query = """SELECT model, task, shape, metric, value FROM metrics
+    WHERE profile = ? AND window_tokens = ? AND split = ? ORDER BY rowid"""
+    return [MetricRow(*row) for row in connection.execute(query, [profile, window, split]).fetchall()]

@@ -123,7 +123,7 @@ def build_sciriff(
     workers: Annotated[int, Field(ge=1)] | None = None,
     store: str | None = None,
     force: bool = False,
-    wait_for_manual_minutes: Annotated[float, Field(ge=0)] = 0,
+    wait_for_manual_minutes: Annotated[float, Field(ge=0)] = 0.0,
     max_leakage: Annotated[float, Field(ge=0, le=1)] | None = None,
 ) -> State[Any]:
     """Rebuild SciRIFF from the primary sources.

@@ -80,7 +80,7 @@ WORK = (
     "sciriff.building.combine._write_window",
     "sciriff.building.validate.build_data_docs",
     "sciriff.sources.archives.ArchiveView.open",
-    "sciriff.sources.fetch.download",
+    "sciriff.sources.fetch.fetch",
     "sciriff.store.Store.workspace",
     "sciriff.store.Store.write_manifest",
     "sciriff.tasks.rendering.CompiledTemplate.render",
@@ -119,7 +119,7 @@ def test_the_refusals_of_that_test_do_refuse(built: Built, monkeypatch: pytest.M
             patch.setattr(name, noting(name, resolve_name(name)))
         settings = sample_settings(tmp_path / "store", tmp_path)
         assert built.rebuilt(settings=settings) == dict.fromkeys(TASKS, "no artifacts")
-    assert set(WORK) - called == {"sciriff.sources.fetch.download"}
+    assert set(WORK) - called == {"sciriff.sources.fetch.fetch"}
 
 
 def test_a_cached_outcome_tells_what_a_built_one_told(built: Built) -> None:

@@ -1,8 +1,8 @@
 """Metric files per model and task, tables per task, and the summary, in the shapes of the original's files.
 
 ``results/metrics/`` holds the profile ``corrected``, ``results/metrics_original/`` the profile ``original``. What is
-in them is of window 4096 and split validation; every other window and split has a folder with the same in it. Tables are
-times 100 with two decimals; the JSON files hold fractions.
+in them is of window 4096 and split validation; every other window and split has a folder with the same in it. Tables
+are times 100 with two decimals; the JSON files hold fractions.
 """
 
 from __future__ import annotations

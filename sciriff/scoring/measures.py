@@ -25,7 +25,7 @@ class Measure:
         compare: (what was read of the reply, or None if it was not understood; what was read of the reference; the
             rules that hold) -> statistics.
         metrics: (metric, kind of its statistics) of what ``compare`` gives.
-        rules: the rules that bear on such answers.
+        rules: the rules that bear on comparing two such answers.
         is_complete: whether what was read of a reference is all that it says.
         read_reference_original: how the original reads references; None if in the same way as replies.
     """
@@ -34,41 +34,32 @@ class Measure:
     read_original: Callable[[Any], Any]
     compare: Callable[[Any, Any, Rules], Vectors]
     metrics: tuple[tuple[str, str], ...]
-    rules: Rules
+    rules: Rules = frozenset()
     is_complete: Callable[[Any], bool] = lambda _: True
     read_reference_original: Callable[[Any], Any] | None = None
 
 
-_OF_TEXT = frozenset({Rule.SPECIAL_TOKENS, Rule.FAILURES, Rule.EMPTY})
-_OF_JSON = _OF_TEXT | {Rule.JSON_SEARCH, Rule.VALUES}
-_OF_TUPLES = _OF_JSON | {Rule.DISTINCT, Rule.EFFECTS, Rule.NULL_ITEMS, Rule.WHOLE_WORDS, Rule.ONE_TO_ONE}
-
-
 def plain_text() -> Measure:
     """Texts of which only BLEU is taken, as it is of all answers."""
-    return Measure(_as_it_is, _as_it_is, lambda *_: {}, (), _OF_TEXT)
+    return Measure(_as_it_is, _as_it_is, lambda *_: {}, ())
 
 
 def summaries() -> Measure:
     """Texts of which ROUGE is taken."""
-    return Measure(_as_it_is, _as_it_is, _compare_summaries, _kinds("mean", *Rouge._fields), _OF_TEXT)
+    return Measure(_as_it_is, _as_it_is, _compare_summaries, _kinds("mean", *Rouge._fields), frozenset({Rule.EMPTY}))
 
 
 def lists() -> Measure:
     """Lists of strings."""
     metrics = (*_kinds("counts", "list_f1"), *_kinds("share", "list_parsed"))
-    return Measure(list_f1.read_items, list_f1.read_items_original, _compare_lists, metrics, _OF_JSON)
+    return Measure(list_f1.read_items, list_f1.read_items_original, _compare_lists, metrics)
 
 
 def entity_lists(types: Sequence[str]) -> Measure:
     """Objects of entity type -> mentions."""
     metrics = _kinds("counts", "entity_typed", "entity_untyped")
     return Measure(
-        lambda value: entity_f1.entities(value, types),
-        entity_f1.entities_original,
-        _compare_entities,
-        metrics,
-        _OF_JSON,
+        lambda value: entity_f1.entities(value, types), entity_f1.entities_original, _compare_entities, metrics
     )
 
 
@@ -80,8 +71,8 @@ def findings() -> Measure:
         tuple_f1.read_findings_original,
         _compare_findings,
         (*_kinds("counts", *fields[:3]), *_kinds("share", *fields[3:])),
-        _OF_TUPLES,
-        is_complete=lambda found: not found.malformed,
+        frozenset({Rule.DISTINCT, Rule.EFFECTS, Rule.NULL_ITEMS, Rule.WHOLE_WORDS, Rule.ONE_TO_ONE}),
+        is_complete=lambda found: not found.wrong_predictions,
         read_reference_original=tuple_f1.read_reference_original,
     )
 
@@ -95,7 +86,6 @@ def claims() -> Measure:
         claim_f1.read_claim_original,
         _compare_claims,
         metrics,
-        _OF_JSON,
         is_complete=lambda claim: claim.has_verdict,
     )
 
@@ -103,7 +93,7 @@ def claims() -> Measure:
 def answers() -> Measure:
     """Objects of an answer and its evidence."""
     metrics = (*_kinds("mean", *qasper.SCORES), *_kinds("share", *qasper.SHARES))
-    return Measure(qasper.read_answer, qasper.read_answer_original, _compare_answers, metrics, _OF_JSON)
+    return Measure(qasper.read_answer, qasper.read_answer_original, _compare_answers, metrics, frozenset({Rule.EMPTY}))
 
 
 def _kinds(kind: str, *metrics: str) -> tuple[tuple[str, str], ...]:

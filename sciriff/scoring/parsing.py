@@ -74,8 +74,7 @@ class Parsed(NamedTuple):
 
 # --- cleaning -------------------------------------------------------------------------------------------------------
 
-_END_OF_TEXT = re.compile(r"(?:\s|</s>)+\Z")
-_START_OF_TEXT = re.compile(r"\A(?:\s|<s>)+")
+_START_OF_TEXT, _END_OF_TEXT = "<s>", "</s>"
 
 
 def clean_original(text: str) -> str:
@@ -85,7 +84,12 @@ def clean_original(text: str) -> str:
 
 def clean(text: str) -> str:
     """Strip whitespace and the literal special tokens ``<s>`` in front and ``</s>`` at the end."""
-    return _END_OF_TEXT.sub("", _START_OF_TEXT.sub("", text))
+    text = text.strip()
+    while text.startswith(_START_OF_TEXT):
+        text = text.removeprefix(_START_OF_TEXT).lstrip()
+    while text.endswith(_END_OF_TEXT):
+        text = text.removesuffix(_END_OF_TEXT).rstrip()
+    return text
 
 
 # --- the original's way ---------------------------------------------------------------------------------------------

@@ -42,3 +42,6 @@ Rules = frozenset[Rule]
 
 CORRECTED: Rules = frozenset(Rule)
 ORIGINAL: Rules = frozenset()
+
+OF_READING: Rules = frozenset({Rule.SPECIAL_TOKENS, Rule.JSON_SEARCH, Rule.FAILURES, Rule.VALUES})
+"""Rules on what a reply says; the others are on how that is compared."""

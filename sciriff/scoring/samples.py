@@ -17,7 +17,7 @@ from sciriff.scoring.metrics.original_values import OriginalCrash
 from sciriff.scoring.metrics.values import NotUnderstood
 from sciriff.scoring.outcome import Outcome, ParseStatus, Reason, Reply, SampleScore, SampleScores
 from sciriff.scoring.parsing import Parsed, Shape, clean, clean_original, parse, parse_original
-from sciriff.scoring.rules import CORRECTED, ORIGINAL, Rule, Rules
+from sciriff.scoring.rules import CORRECTED, OF_READING, ORIGINAL, Rule, Rules
 
 if TYPE_CHECKING:
     from sciriff.scoring.tasks import EvalTask
@@ -36,10 +36,6 @@ class Reference:
     text: str
     corrected: Any
     original: Any
-
-    def under(self, rules: Rules) -> Any:
-        """What is compared under some rules; None if the reference cannot be read."""
-        return self.corrected if Rule.VALUES in rules else self.original
 
 
 def prepare(task: EvalTask, text: str) -> Reference:
@@ -79,65 +75,88 @@ def score(task: EvalTask, reply: Reply, reference: Reference) -> SampleScores:
         reply: what the model sent back.
         reference: the right answer, from :func:`prepare`.
     """
-    corrected = score_under(CORRECTED, task, reply, reference)
-    original = score_under(ORIGINAL, task, reply, reference)
-    if _same(corrected, original, task):
-        return SampleScores(corrected, original)
-    return SampleScores(corrected, original, tuple(_differences(task, reply, reference, corrected)))
-
-
-def score_under(rules: Rules, task: EvalTask, reply: Reply, reference: Reference) -> SampleScore:
-    """Score a reply under some rules; arguments as of :func:`score`."""
     if reply.text is None:
         status = ParseStatus.NOT_JSON if task.answer is None else ParseStatus.EXTRACT_FAILURE
-        return SampleScore(Outcome.SYSTEM_FAILED, Reason.NO_REPLY, status, parsed=False)
-    expected = reference.under(rules)
-    if expected is None:
-        return SampleScore(Outcome.SYSTEM_FAILED, Reason.BAD_REFERENCE, ParseStatus.EXTRACT_FAILURE, parsed=False)
-    text = clean(reply.text) if Rule.SPECIAL_TOKENS in rules else clean_original(reply.text)
-    if task.answer is None:
-        return _score_text(rules, task, text, reference)
-    answer, reason, status = _understand(rules, task, task.answer, text, reply)
-    vectors = task.measure.compare(answer, expected, rules)
-    in_parsed = reason is Reason.NONE if Rule.FAILURES in rules else status is not ParseStatus.EXTRACT_FAILURE
-    return _ended(reason, status, {**vectors, "bleu": bleu_counts(text, reference.text)}, parsed=in_parsed)
+        failed = SampleScore(Outcome.SYSTEM_FAILED, Reason.NO_REPLY, status, parsed=False)
+        return SampleScores(failed, failed)
+    asked = _Sample(task, reply.text, reply.finish_reason, reference)
+    understood = _understand(CORRECTED, asked)
+    corrected = _score(CORRECTED, asked, understood)
+    understood_by_original = _understand(ORIGINAL, asked)
+    if understood_by_original == understood and not understood.reason and not task.measure.rules:
+        return SampleScores(corrected, corrected)
+    original = _score(ORIGINAL, asked, understood_by_original)
+    if _same(corrected, original, task):
+        return SampleScores(corrected, original)
+    differences = _differences(asked, understood, understood_by_original, corrected)
+    return SampleScores(corrected, original, tuple(differences))
 
 
-def _score_text(rules: Rules, task: EvalTask, text: str, reference: Reference) -> SampleScore:
-    reason = Reason.NONE
-    if Rule.FAILURES not in rules and _has_lone_surrogate(text):
-        reason, text = Reason.CRASHED, ""
-    elif not text.strip() and (reference.text.strip() or Rule.EMPTY not in rules):
-        reason = Reason.EMPTY
-    vectors = {**task.measure.compare(text, reference.text, rules), "bleu": bleu_counts(text, reference.text)}
-    return _ended(reason, ParseStatus.NOT_JSON, vectors, parsed=True)
+class _Sample(NamedTuple):
+    """What is to be scored."""
+
+    task: EvalTask
+    reply: str
+    finish_reason: str
+    reference: Reference
 
 
 class _Understood(NamedTuple):
-    """What was read of a reply (None if nothing), why it was not understood, and what became of parsing it."""
+    """What a profile makes of a reply, before it compares.
 
+    Attributes:
+        text: the cleaned reply.
+        answer: what was read of it; None if it was not understood.
+        expected: what was read of the reference; None if it cannot be read.
+        reason: why it was not understood.
+        parsed: the JSON value of the reply; of a plain text, nothing.
+        in_parsed: whether the sample is in the setting ``valid_json``.
+    """
+
+    text: str
     answer: Any
+    expected: Any
     reason: Reason
-    status: ParseStatus
+    parsed: Parsed
+    in_parsed: bool
 
 
-def _understand(rules: Rules, task: EvalTask, shape: Shape, text: str, reply: Reply) -> _Understood:
+_PLAIN = Parsed(None, ParseStatus.NOT_JSON)
+
+
+def _understand(rules: Rules, asked: _Sample) -> _Understood:
+    reference = asked.reference
+    expected = reference.corrected if Rule.VALUES in rules else reference.original
+    text = clean(asked.reply) if Rule.SPECIAL_TOKENS in rules else clean_original(asked.reply)
+    if asked.task.answer is not None:
+        return _understand_json(rules, asked, asked.task.answer, text, expected)
+    if Rule.FAILURES not in rules and _has_lone_surrogate(text):
+        return _Understood("", "", expected, Reason.CRASHED, _PLAIN, in_parsed=True)
+    reason = Reason.NONE if text.strip() else Reason.EMPTY
+    return _Understood(text, text, expected, reason, _PLAIN, in_parsed=True)
+
+
+def _understand_json(rules: Rules, asked: _Sample, shape: Shape, text: str, expected: Any) -> _Understood:
     parsed = (parse if Rule.JSON_SEARCH in rules else parse_original)(text, shape)
-    reason = Reason.CRASHED if parsed.crashed else _why_not_parsed(parsed, text, reply)
-    if Rule.FAILURES in rules:
-        if parsed.status is ParseStatus.NULL_JSON:
-            reason = Reason.WRONG_SHAPE
-        if reason is not Reason.NONE:
-            return _Understood(None, reason, parsed.status)
-    elif _has_lone_surrogate(text):
-        return _Understood(None, Reason.CRASHED, parsed.status)
-    try:
-        read = task.measure.read if Rule.VALUES in rules else task.measure.read_original
-        return _Understood(read(parsed.value), reason, parsed.status)
-    except NotUnderstood:
-        return _Understood(None, reason or Reason.WRONG_SHAPE, parsed.status)
-    except OriginalCrash:
-        return _Understood(None, reason or Reason.CRASHED, parsed.status)
+    reason = Reason.CRASHED if parsed.crashed else _why_not_parsed(parsed, text, asked.finish_reason)
+    is_strict = Rule.FAILURES in rules
+    in_parsed = parsed.status is not ParseStatus.EXTRACT_FAILURE
+    if is_strict and parsed.status is ParseStatus.NULL_JSON:
+        reason = Reason.WRONG_SHAPE
+    elif not is_strict and _has_lone_surrogate(text):
+        reason = Reason.CRASHED
+    answer = None
+    if not reason or (not is_strict and parsed.status is ParseStatus.EXTRACT_FAILURE):  # there the default stands in
+        measure = asked.task.measure
+        try:
+            answer = (measure.read if Rule.VALUES in rules else measure.read_original)(parsed.value)
+        except NotUnderstood:
+            reason = reason or Reason.WRONG_SHAPE
+        except OriginalCrash:
+            reason = reason or Reason.CRASHED
+    if is_strict:
+        in_parsed = not reason
+    return _Understood(text, answer, expected, reason, parsed, in_parsed)
 
 
 _REFUSAL = re.compile(
@@ -147,20 +166,22 @@ _REFUSAL = re.compile(
 )
 
 
-def _why_not_parsed(parsed: Parsed, text: str, reply: Reply) -> Reason:
+def _why_not_parsed(parsed: Parsed, text: str, finish_reason: str) -> Reason:
     if parsed.status is not ParseStatus.EXTRACT_FAILURE:
         return Reason.NONE
-    if reply.finish_reason == "content_filter":
+    if finish_reason == "content_filter":
         return Reason.REFUSED
     if not text.strip():
         return Reason.EMPTY
-    if reply.finish_reason == "length":
+    if finish_reason == "length":
         return Reason.TRUNCATED
     return Reason.REFUSED if _REFUSAL.match(text) else Reason.UNPARSEABLE
 
 
 def _has_lone_surrogate(text: str) -> bool:
     """Whether a text cannot be encoded, which the original's BLEU does not survive."""
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -168,9 +189,16 @@ def _has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def _ended(reason: Reason, status: ParseStatus, vectors: Vectors, *, parsed: bool) -> SampleScore:
-    outcome = Outcome.SCORED if reason is Reason.NONE else Outcome.MODEL_FAILED
-    return SampleScore(outcome, reason, status, parsed, vectors)
+def _score(rules: Rules, asked: _Sample, understood: _Understood) -> SampleScore:
+    text, answer, expected, reason, parsed, in_parsed = understood
+    reference = asked.reference.text
+    if expected is None:
+        return SampleScore(Outcome.SYSTEM_FAILED, Reason.BAD_REFERENCE, ParseStatus.EXTRACT_FAILURE, parsed=False)
+    if parsed is _PLAIN and reason is Reason.EMPTY and Rule.EMPTY in rules and not reference.strip():
+        reason = Reason.NONE
+    vectors: Vectors = {**asked.task.measure.compare(answer, expected, rules), "bleu": bleu_counts(text, reference)}
+    outcome = Outcome.MODEL_FAILED if reason else Outcome.SCORED
+    return SampleScore(outcome, reason, parsed.status, in_parsed, vectors)
 
 
 def _same(one: SampleScore, other: SampleScore, task: EvalTask) -> bool:
@@ -182,16 +210,38 @@ def _same(one: SampleScore, other: SampleScore, task: EvalTask) -> bool:
     )
 
 
-def _differences(task: EvalTask, reply: Reply, reference: Reference, corrected: SampleScore) -> Iterator[Rule]:
+def _differences(
+    asked: _Sample, understood: _Understood, by_original: _Understood, before: SampleScore
+) -> Iterator[Rule]:
     """The rules that make the difference: each is turned off in turn, after those before it."""
-    if (reference.corrected is None) != (reference.original is None):
+    if (understood.expected is None) != (by_original.expected is None):
         yield Rule.REFERENCES
         return
-    before, rules = corrected, CORRECTED
+    rules = CORRECTED
     for rule in Rule:
         rules -= {rule}
-        if rule in task.measure.rules:
-            after = score_under(rules, task, reply, reference)
-            if not _same(before, after, task):
-                yield rule
-            before = after
+        if rule in OF_READING:
+            again = _understand_without(rule, rules, asked, understood, by_original)
+            if again == understood:
+                continue
+            understood = again
+        elif rule not in asked.task.measure.rules and rule is not Rule.EMPTY:
+            continue
+        after = _score(rules, asked, understood)
+        if not _same(before, after, asked.task):
+            yield rule
+        before = after
+
+
+def _understand_without(
+    rule: Rule, left: Rules, asked: _Sample, understood: _Understood, by_original: _Understood
+) -> _Understood:
+    """The reply as understood when ``rule`` is turned off and ``left`` are left, with as little work as will do."""
+    if left.isdisjoint(OF_READING):
+        return by_original
+    is_idle = (
+        (rule is Rule.SPECIAL_TOKENS and understood.text == by_original.text)
+        or (rule is Rule.JSON_SEARCH and understood.parsed == by_original.parsed)
+        or (rule is Rule.FAILURES and not understood.reason and by_original.reason is not Reason.CRASHED)
+    )
+    return understood if is_idle else _understand(left, asked)

@@ -22,14 +22,14 @@ _PAIRS_KEPT = 4
 def _reference(text: str) -> tuple[int, tuple[NGrams, ...]]:
     tokens = tokenize_13a(text)
     shifted = [tokens[start:] for start in range(MAX_ORDER)]
-    return len(tokens), tuple(Counter(zip(*shifted[:order], strict=False)) for order in range(1, MAX_ORDER + 1))
+    return len(tokens), tuple(dict(Counter(zip(*shifted[:order], strict=False))) for order in range(1, MAX_ORDER + 1))
 
 
 @lru_cache(maxsize=_PAIRS_KEPT)  # both profiles mostly see the same reply
 def bleu_counts(prediction: str, reference: str) -> BleuCounts:
     """Clipped n-gram matches, n-gram totals and lengths of one pair of texts."""
-    tokens = tokenize_13a(prediction)
     expected_length, expected = _reference(reference)
+    tokens = tokenize_13a(prediction)
     shifted = [tokens[start:] for start in range(MAX_ORDER)]
     matches = [0] * MAX_ORDER
     for order, grams in enumerate(expected):

@@ -5,14 +5,13 @@ The three are scored independently of each other.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sciriff.scoring.metrics.original_values import OriginalCrash, opened
 from sciriff.scoring.metrics.statistics import MatchCounts, MeanParts, set_counts
-from sciriff.scoring.metrics.token_f1 import common_tokens, squad_tokens
+from sciriff.scoring.metrics.token_f1 import common_tokens, token_counts
 from sciriff.scoring.metrics.values import NotUnderstood, as_text, field, has_any, leaves, normalise_mention
 
 NOT_ENOUGH_INFORMATION = "NEI"
@@ -67,7 +66,7 @@ def read_claim(value: Any) -> Claim:
     verdict, evidence = field(value, "verdict"), field(value, "evidence")
     label = as_text(verdict).strip().upper() or None
     sentences = list(filter(None, dict.fromkeys(map(normalise_mention, leaves(evidence)))))
-    tokens = Counter(squad_tokens(" ".join(sentences)))
+    tokens = token_counts(" ".join(sentences))
     return Claim(label, frozenset(sentences), tokens, evidence is not None, has_verdict=label is not None)
 
 
@@ -86,7 +85,7 @@ def read_claim_original(value: Any) -> Claim:
     return Claim(
         NOT_ENOUGH_INFORMATION if verdict is None else verdict,
         frozenset(sentence.strip().lower() for sentence in sentences),
-        Counter(squad_tokens(" ".join(sentences))),
+        token_counts(" ".join(sentences)),
         evidence is not None,
         has_verdict=verdict is not None,
     )

@@ -13,7 +13,7 @@ class OriginalCrash(Exception):  # noqa: N818 - not an error of ours: what the o
     """The original scorer raises on this value."""
 
 
-def opened(values: Any) -> Iterator[Any]:
+def opened(values: Any) -> Iterable[Any]:
     """Items of a value with nested lists opened; a string gives its characters, an object its keys.
 
     Raises:
@@ -21,6 +21,10 @@ def opened(values: Any) -> Iterator[Any]:
     """
     if not isinstance(values, Iterable):
         raise OriginalCrash(f"{type(values).__name__} is not iterable")
+    return values if list not in map(type, values) else _opened(values)
+
+
+def _opened(values: Iterable[Any]) -> Iterator[Any]:
     waiting = [iter(values)]
     while waiting:
         for item in waiting[-1]:
@@ -47,11 +51,11 @@ def normalise(value: Any) -> str:
     Raises:
         OriginalCrash: for objects, and for lists that hold anything but strings.
     """
+    if isinstance(value, str):
+        return value.strip().lower()
     match value:
         case None:
             return ""
-        case str():
-            return value.strip().lower()
         case int():
             return str(value)
         case float():

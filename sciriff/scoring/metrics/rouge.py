@@ -45,7 +45,6 @@ class _Reference(NamedTuple):
     lines: list[_Line]
 
 
-@lru_cache(maxsize=_PAIRS_KEPT)  # both profiles mostly see the same reply
 def rouge(prediction: str, reference: str, *, short_texts: bool = True) -> Rouge:
     """ROUGE of one pair of texts.
 
@@ -55,29 +54,36 @@ def rouge(prediction: str, reference: str, *, short_texts: bool = True) -> Rouge
         short_texts: where neither text has two tokens, ROUGE-2 is ROUGE-1; where neither has any (no ASCII letter or
             digit), all four tell whether the texts are equal but for case and blanks at the ends. The original gives 0.
     """
+    sizes, scores = _rouge(prediction, reference)
+    if not short_texts or max(sizes) > 1:
+        return scores
+    if sizes == (1, 1):
+        return scores._replace(rouge2=scores.rouge1)
+    return Rouge(1.0, 1.0, 1.0, 1.0) if prediction.strip().lower() == reference.strip().lower() else scores
+
+
+@lru_cache(maxsize=_PAIRS_KEPT)  # both profiles mostly see the same reply
+def _rouge(prediction: str, reference: str) -> tuple[tuple[int, int], Rouge]:
+    """Numbers of tokens, and scores as in the definition."""
     lines = [tokens for line in prediction.lower().split("\n") if (tokens := _TOKEN.findall(line))]
     tokens = lines[0] if len(lines) == 1 else list(chain.from_iterable(lines))
     expected = _reference(reference)
-    if not tokens or not expected.tokens:
-        same = short_texts and prediction.strip().lower() == reference.strip().lower()
-        return Rouge(1.0, 1.0, 1.0, 1.0) if same else Rouge()
     sizes = len(tokens), len(expected.tokens)
+    if not tokens or not expected.tokens:
+        return sizes, Rouge()
     unigrams = _f_measure(clipped_matches(tokens, expected.unigrams), *sizes)
-    if short_texts and sizes == (1, 1):
-        bigrams = unigrams
-    else:
-        bigrams = _f_measure(clipped_matches(pairwise(tokens), expected.bigrams), sizes[0] - 1, sizes[1] - 1)
+    bigrams = _f_measure(clipped_matches(pairwise(tokens), expected.bigrams), sizes[0] - 1, sizes[1] - 1)
     longest = _f_measure(_lcs_length(tokens, expected.whole), *sizes)
     if len(lines) == len(expected.lines) == 1:
-        return Rouge(unigrams, bigrams, longest, longest)
-    return Rouge(unigrams, bigrams, longest, _f_measure(_union_hits(lines, expected), *sizes))
+        return sizes, Rouge(unigrams, bigrams, longest, longest)
+    return sizes, Rouge(unigrams, bigrams, longest, _f_measure(_union_hits(lines, expected), *sizes))
 
 
 @lru_cache(maxsize=_REFERENCES_KEPT)  # several models' replies to one reference follow each other
 def _reference(text: str) -> _Reference:
     lines = [_line(tokens) for line in text.lower().split("\n") if (tokens := _TOKEN.findall(line))]
     whole = lines[0] if len(lines) == 1 else _line(list(chain.from_iterable(line.tokens for line in lines)))
-    return _Reference(whole.tokens, Counter(whole.tokens), Counter(pairwise(whole.tokens)), whole, lines)
+    return _Reference(whole.tokens, dict(Counter(whole.tokens)), dict(Counter(pairwise(whole.tokens))), whole, lines)
 
 
 def _line(tokens: list[str]) -> _Line:

@@ -19,9 +19,13 @@ def squad_tokens(text: str) -> list[str]:
     return _ARTICLES.sub(" ", text.lower().translate(_WITHOUT_PUNCTUATION)).split()
 
 
-@lru_cache(maxsize=_TEXTS_KEPT)  # both profiles mostly see the same texts, and several models the same reference
-def _counted(text: str) -> Counter[str]:
-    return Counter(squad_tokens(text))
+def token_counts(text: str) -> dict[str, int]:
+    """How often each token of a text occurs."""
+    return dict(Counter(squad_tokens(text)))
+
+
+_known_counts = lru_cache(maxsize=_TEXTS_KEPT)(token_counts)
+"""Both profiles mostly see the same texts, and several models have the same reference."""
 
 
 def token_f1(prediction: str, reference: str, *, both_empty: float = 1.0) -> float:
@@ -32,21 +36,27 @@ def token_f1(prediction: str, reference: str, *, both_empty: float = 1.0) -> flo
         reference: the other.
         both_empty: the value if both texts normalise to nothing (``"A"`` and ``"A"``). The original gives 0.
     """
-    predicted, expected = _counted(prediction), _counted(reference)
+    predicted, expected = _known_counts(prediction), _known_counts(reference)
     if not predicted and not expected:
         return both_empty
     return overlap_f1(predicted, expected)
 
 
-def overlap_f1(predicted: Counter[str], expected: Counter[str]) -> float:
+def overlap_f1(predicted: Mapping[str, int], expected: Mapping[str, int]) -> float:
     """Harmonic mean of the shares of common tokens; 0 if there are none."""
     common = common_tokens(predicted, expected)
     if not common:
         return 0.0
-    precision, recall = common / predicted.total(), common / expected.total()
+    precision, recall = common / sum(predicted.values()), common / sum(expected.values())
     return 2 * precision * recall / (precision + recall)
 
 
-def common_tokens(predicted: Mapping[str, int], expected: Mapping[str, int]) -> int:
+def common_tokens(one: Mapping[str, int], other: Mapping[str, int]) -> int:
     """How many tokens two texts share, counted with multiplicity."""
-    return sum(min(predicted[token], expected[token]) for token in predicted.keys() & expected.keys())
+    if len(one) > len(other):
+        one, other = other, one
+    common = 0
+    for token, count in one.items():
+        if in_other := other.get(token):
+            common += min(count, in_other)
+    return common

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from sciriff.scoring.metrics.matching import most_matches
 from sciriff.scoring.metrics.original_values import OriginalCrash, normalise
 from sciriff.scoring.metrics.statistics import MatchCounts, MeanParts
-from sciriff.scoring.metrics.token_f1 import overlap_f1, squad_tokens
+from sciriff.scoring.metrics.token_f1 import overlap_f1, token_counts
 from sciriff.scoring.metrics.values import NotUnderstood, field, has_any, normalise_mention
 from sciriff.scoring.rules import Rule, Rules
 
@@ -34,17 +35,14 @@ class Findings(NamedTuple):
     Attributes:
         tuples: the well-formed ones, in order.
         not_list, wrong_length, bad: entries that are no list, not five items, or hold an item that cannot be read.
+        wrong_predictions: how many of those count as predictions. For the original none does.
     """
 
     tuples: tuple[Finding, ...] = ()
     not_list: int = 0
     wrong_length: int = 0
     bad: int = 0
-
-    @property
-    def malformed(self) -> int:
-        """Entries that are not well-formed."""
-        return self.not_list + self.wrong_length + self.bad
+    wrong_predictions: int = 0
 
 
 class TupleParts(NamedTuple):
@@ -93,7 +91,7 @@ def read_findings(value: Any) -> Findings:
             tuples.append(tuple(map(normalise_mention, items)))
     if malformed and not tuples:
         raise NotUnderstood
-    return Findings(tuple(tuples), **malformed)
+    return Findings(tuple(tuples), **malformed, wrong_predictions=malformed.total())
 
 
 def _entries(value: list[Any]) -> Iterator[Any]:
@@ -158,19 +156,18 @@ def read_reference_original(value: Any) -> Findings:
 def tuple_parts(prediction: Findings, reference: Findings, rules: Rules) -> TupleParts:
     """Statistics of one sample.
 
-    Of the rules, ``VALUES`` (malformed tuples are wrong predictions), ``DISTINCT``, ``EFFECTS``, ``NULL_ITEMS``,
-    ``WHOLE_WORDS`` and ``ONE_TO_ONE`` bear on this.
+    Of the rules, ``DISTINCT``, ``EFFECTS``, ``NULL_ITEMS``, ``WHOLE_WORDS`` and ``ONE_TO_ONE`` bear on this.
     """
     predicted, expected = prediction.tuples, reference.tuples
     if Rule.DISTINCT in rules:
         predicted, expected = tuple(dict.fromkeys(predicted)), tuple(dict.fromkeys(expected))
-    claimed = len(predicted) + (prediction.malformed if Rule.VALUES in rules else 0)
+    claimed = len(predicted) + prediction.wrong_predictions
     exact = len(set(predicted) & set(expected))
-    entries = len(prediction.tuples) + prediction.malformed
+    entries = len(prediction.tuples) + prediction.not_list + prediction.wrong_length + prediction.bad
     return TupleParts(
         tuple_exact=MatchCounts(exact, claimed, len(expected)),
-        tuple_substring=MatchCounts(_matches(predicted, expected, _contains, rules), claimed, len(expected)),
-        tuple_overlap=MatchCounts(_matches(predicted, expected, _overlaps, rules), claimed, len(expected)),
+        tuple_substring=MatchCounts(_matches(predicted, expected, _contain(rules), rules), claimed, len(expected)),
+        tuple_overlap=MatchCounts(_matches(predicted, expected, _overlap(rules), rules), claimed, len(expected)),
         tuples_good=MeanParts(len(prediction.tuples), entries),
         tuples_bad=MeanParts(prediction.bad, entries),
         tuples_not_list=MeanParts(prediction.not_list, entries),
@@ -178,63 +175,86 @@ def tuple_parts(prediction: Findings, reference: Findings, rules: Rules) -> Tupl
     )
 
 
-_Alike = Callable[[str, str, Rules], bool]
+_Alike = Callable[[str, str], bool]
+"""Whether two items match."""
 
 
 def _matches(predicted: Sequence[Finding], expected: Sequence[Finding], alike: _Alike, rules: Rules) -> int:
     if Rule.ONE_TO_ONE in rules:
-        return most_matches(
-            [
-                [place for place, other in enumerate(expected) if _all_alike(one, other, alike, rules)]
-                for one in predicted
-            ]
-        )
-    return _greedy_matches(predicted, expected, alike, rules)
+        partners = _partners(predicted, expected, alike, rules)
+        return most_matches([list(places) for places in partners])
+    return _greedy_matches(expected, _partners(predicted, expected, alike, rules))
 
 
-def _greedy_matches(predicted: Sequence[Finding], expected: Sequence[Finding], alike: _Alike, rules: Rules) -> int:
+def _greedy_matches(expected: Sequence[Finding], partners: Iterable[Iterator[int]]) -> int:
     """The original's way: each prediction takes the first reference left; equal references are used up at once."""
     used: set[Finding] = set()
-    for one in predicted:
-        found = next((other for other in expected if other not in used and _all_alike(one, other, alike, rules)), None)
-        if found is not None:
-            used.add(found)
+    for places in partners:
+        used.update(islice((expected[place] for place in places if expected[place] not in used), 1))
     return len(used)
 
 
-def _all_alike(one: Finding, other: Finding, alike: _Alike, rules: Rules) -> bool:
+def _partners(
+    predicted: Sequence[Finding], expected: Sequence[Finding], alike: _Alike, rules: Rules
+) -> Iterator[Iterator[int]]:
+    """For each predicted tuple, the places of the expected ones all of whose items match, in order."""
+    tests = [alike] * LENGTH
     if Rule.EFFECTS in rules:
-        return _effect(one[EFFECT]) == _effect(other[EFFECT]) and all(
-            _items_alike(one[place], other[place], alike, rules) for place in range(LENGTH) if place != EFFECT
-        )
-    return all(_items_alike(item, other_item, alike, rules) for item, other_item in zip(one, other, strict=False))
+        tests[EFFECT] = _same_effect
+
+    def match(one: Finding, other: Finding) -> bool:
+        for test, item, other_item in zip(tests, one, other, strict=False):  # noqa: SIM110 - this is the inner loop
+            if not test(item, other_item):
+                return False
+        return True
+
+    for one in predicted:
+        yield (place for place, other in enumerate(expected) if match(one, other))
 
 
-def _items_alike(item: str, other: str, alike: _Alike, rules: Rules) -> bool:
-    if Rule.NULL_ITEMS in rules and (not item or not other):
-        return item == other
-    return bool(item) and alike(item, other, rules)
+def _contain(rules: Rules) -> _Alike:
+    """Whether one item contains the other."""
+    null_items, whole_words = Rule.NULL_ITEMS in rules, Rule.WHOLE_WORDS in rules
+
+    def contain(item: str, other: str) -> bool:
+        if not item or (not other and null_items):
+            return null_items and item == other
+        if item == other or not whole_words:
+            return item in other or other in item
+        return _has_words_of(item, other)
+
+    return contain
 
 
-def _contains(item: str, other: str, rules: Rules) -> bool:
-    if Rule.WHOLE_WORDS not in rules:
-        return item in other or other in item
-    words, other_words = _words(item), _words(other)
-    if not words or not other_words:
-        return item == other
-    return words in other_words or other_words in words
+def _overlap(rules: Rules) -> _Alike:
+    """Whether the tokens of two items overlap enough."""
+    null_items = Rule.NULL_ITEMS in rules
 
+    def overlap(item: str, other: str) -> bool:
+        if item == other:
+            return null_items or bool(_tokens(item))  # not so articles and punctuation only, for the original
+        return _overlap_enough(item, other)
 
-def _overlaps(item: str, other: str, rules: Rules) -> bool:
-    tokens, other_tokens = _tokens(item), _tokens(other)
-    if Rule.NULL_ITEMS in rules and not tokens and not other_tokens:  # articles and punctuation only
-        return item == other
-    return overlap_f1(tokens, other_tokens) >= LEAST_OVERLAP
+    return overlap
 
 
 _WORD = re.compile(r"\w+")
 _ARTICLES = frozenset(("a", "an", "the"))
+
+# One sample is compared several times, under other rules.
 _TEXTS_KEPT = 1024
+_PAIRS_KEPT = 4096
+
+
+@lru_cache(maxsize=_PAIRS_KEPT)
+def _has_words_of(item: str, other: str) -> bool:
+    words, other_words = _words(item), _words(other)
+    return bool(words and other_words) and (words in other_words or other_words in words)
+
+
+@lru_cache(maxsize=_PAIRS_KEPT)
+def _overlap_enough(item: str, other: str) -> bool:
+    return overlap_f1(_tokens(item), _tokens(other)) >= LEAST_OVERLAP
 
 
 @lru_cache(maxsize=_TEXTS_KEPT)
@@ -245,8 +265,12 @@ def _words(text: str) -> str:
 
 
 @lru_cache(maxsize=_TEXTS_KEPT)
-def _tokens(text: str) -> Counter[str]:
-    return Counter(squad_tokens(text))
+def _tokens(text: str) -> Mapping[str, int]:
+    return token_counts(text)
+
+
+def _same_effect(item: str, other: str) -> bool:
+    return item == other or _effect(item) == _effect(other)
 
 
 _NEGATIONS = frozenset(("no", "not", "non", "without", "neither", "nor"))

@@ -7,7 +7,7 @@ never fails on it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -34,20 +34,27 @@ def as_text(value: Any) -> str:
             return json.dumps(value, sort_keys=True, default=str)
 
 
-def leaves(value: Any) -> Iterator[Any]:
+def leaves(value: Any) -> list[Any]:
     """The items of a list, with nested lists opened; a value that is not a list is its own only leaf."""
-    waiting = [value]
+    if not isinstance(value, list):
+        return [value]
+    if not any(isinstance(item, list) for item in value):
+        return value
+    found: list[Any] = []
+    waiting: list[Any] = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):
             waiting.extend(reversed(item))
         else:
-            yield item
+            found.append(item)
+    return found
 
 
 def normalise_mention(value: Any) -> str:
     """A value as text, stripped and in lower case."""
-    return as_text(value).strip().lower()
+    text = value if isinstance(value, str) else as_text(value)
+    return text.strip().lower()
 
 
 def field(answer: Mapping[str, Any], key: str) -> Any:

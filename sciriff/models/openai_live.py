@@ -17,49 +17,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sciriff.errors import ModelError
-from sciriff.hashing import digest
 from sciriff.models.concurrency import AdaptiveLimit
-from sciriff.models.openai_requests import Dialect
-from sciriff.models.openai_server import Failure, Server
+from sciriff.models.openai_requests import Dialect, identity_of
+from sciriff.models.openai_server import Failure, Patience, Server
 from sciriff.models.openai_try import open_session, send
 from sciriff.models.requests import Answer, Request
 
 DEFAULT_CONCURRENCY = 128
 _SECONDS_TO_END = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a request is tried for.
-
-    Attributes:
-        tries: failures of a request before it is given up; being told to wait is none.
-        waits: times that a request may be told to wait.
-        connect_tries: failures of a request to connect, before there was any answer at all, that end the whole work.
-        given_up: requests given up in a row that end the whole work.
-        first_wait: upper bound of the first random wait, in seconds; doubles with each failure.
-        longest_wait: upper bound of any such wait, in seconds.
-        longest_retry_after: longest wait, in seconds, that a server may ask for.
-        connect_seconds: time for a connection.
-        reply_seconds: time from sending a request to the last byte of its reply.
-        last_seconds: time that requests under way get once the whole work has failed: they may be paid for.
-    """
-
-    tries: int = 8
-    waits: int = 100
-    connect_tries: int = 5
-    given_up: int = 10
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
-    longest_retry_after: float = 600.0
-    connect_seconds: float = 15.0
-    reply_seconds: float = 600.0
-    last_seconds: float = 30.0
-
-
-def identity_of(server: Server, dialect: Dialect) -> str:
-    """Digest of all that a reply depends on apart from prompt and sampling; the same live and in batches."""
-    return digest({"backend": "openai", "url": server.url, **dialect.describe()})
 
 
 class LiveBackend:
@@ -87,7 +52,7 @@ class LiveBackend:
     @property
     def identity(self) -> str:
         """See :func:`identity_of`."""
-        return identity_of(self._server, self._dialect)
+        return identity_of(self._server.url, self._dialect)
 
     def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Yield one answer per request, as they arrive. A request is taken from ``requests`` right before it is sent.
@@ -236,7 +201,7 @@ class _Conversation:
         elif told_to_wait:
             self._pause(failure.wait or 0.0, job)
         else:
-            self._later(job, self._backoff(job.failures))
+            self._later(job, patience.backoff(job.failures))
 
     def _give_up(self, job: _Job, reason: str, *, final: bool = False) -> None:
         self.events.put(Answer(job.request.key, None, error=reason, final=final, lost_tries=job.lost))
@@ -264,10 +229,6 @@ class _Conversation:
 
         self._waiting += 1
         self._loop.call_later(seconds, due)
-
-    def _backoff(self, failures: int) -> float:
-        longest = min(self._patience.longest_wait, self._patience.first_wait * 2 ** (failures - 1))
-        return random.uniform(longest / 2, longest)
 
     def _fail(self, error: BaseException) -> None:
         """End the whole work, but for what is under way: it may have been paid for."""

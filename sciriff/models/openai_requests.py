@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sciriff.hashing import digest
 from sciriff.models.lines import dump_line
 from sciriff.models.requests import Request, Sampling
 
@@ -37,6 +38,14 @@ class Dialect:
     def describe(self) -> dict[str, Any]:
         """As plain data, for keys and manifests."""
         return {"model": self.model, "token_limit": self.token_limit, "extra": dict(self.extra)}
+
+
+def identity_of(url: str, dialect: Dialect) -> str:
+    """Digest of all that a reply of the server at a base URL depends on apart from prompt and sampling.
+
+    It is the same live and in batches.
+    """
+    return digest({"backend": "openai", "url": url, **dialect.describe()})
 
 
 def endpoint(request: Request) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -48,6 +49,40 @@ class Server:
     def address(self, path: str) -> str:
         """URL of a path such as ``/v1/chat/completions``, whose first part stands for the base URL."""
         return self.url + path.removeprefix("/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request is tried for.
+
+    Attributes:
+        tries: failures of a request before it is given up; being told to wait is none.
+        waits: times that a request may be told to wait.
+        connect_tries: failures of a request to connect, before there was any answer at all, that end the whole work.
+        given_up: requests given up in a row that end the whole work.
+        first_wait: upper bound of the first random wait, in seconds; doubles with each failure.
+        longest_wait: upper bound of any such wait, in seconds.
+        longest_retry_after: longest wait, in seconds, that a server may ask for.
+        connect_seconds: time for a connection.
+        reply_seconds: time from sending a request to the last byte of its reply.
+        last_seconds: time that requests under way get once the whole work has failed: they may be paid for.
+    """
+
+    tries: int = 8
+    waits: int = 100
+    connect_tries: int = 5
+    given_up: int = 10
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    longest_retry_after: float = 600.0
+    connect_seconds: float = 15.0
+    reply_seconds: float = 600.0
+    last_seconds: float = 30.0
+
+    def backoff(self, failures: int) -> float:
+        """A random wait, in seconds, after so many failures in a row."""
+        longest = min(self.longest_wait, self.first_wait * 2 ** (failures - 1))
+        return random.uniform(longest / 2, longest)
 
 
 def find_server(base_url: str | None, key_variable: str, *, offline: bool) -> Server:

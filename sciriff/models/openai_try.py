@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sciriff.errors import ModelError
 from sciriff.models.lines import dump_line
@@ -32,7 +32,7 @@ async def open_session(
 
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=reply_seconds, sock_connect=connect_seconds),
-        headers={**server.headers, "Content-Type": "application/json"},
+        headers=server.headers,
         connector=aiohttp.TCPConnector(limit=0),
         trust_env=True,
     ) as session:
@@ -51,17 +51,42 @@ async def send(
         request: what is asked.
         answered: whether the server has answered any request yet.
     """
+    said = await call(session, server, "POST", endpoint(request), dump_line(body(request, dialect)), answered=answered)
+    if isinstance(said, Failure):
+        return said
+    try:
+        return read_reply(said, request.key, request.sampling)
+    except MalformedReplyError as error:
+        return Failure(str(error), may_pass=True, lost=True)
+
+
+async def call(
+    session: aiohttp.ClientSession, server: Server, method: str, path: str, data: Any = None, *, answered: bool = True
+) -> bytes | Failure:
+    """Call the server once.
+
+    Args:
+        session: from :func:`open_session`.
+        server: who is called.
+        method: HTTP method.
+        path: path from ``/v1``, with its query.
+        data: body; bytes are JSON.
+        answered: whether the server has answered any request yet.
+
+    Returns:
+        The body of the response, or what went wrong.
+    """
     import aiohttp
 
-    url, data = server.address(endpoint(request)), dump_line(body(request, dialect))
+    headers = {"Content-Type": "application/json"} if isinstance(data, bytes) else None
     try:
-        async with session.post(url, data=data, allow_redirects=False) as response:
+        async with session.request(
+            method, server.address(path), data=data, headers=headers, allow_redirects=False
+        ) as response:
             said = await response.read()
             if response.status >= 300:
                 return refusal(response.status, response.headers, read_error(said), server, answered=answered)
-            return read_reply(said, request.key, request.sampling)
-    except MalformedReplyError as error:
-        return Failure(str(error), may_pass=True, lost=True)
+            return said
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
         message = f"{server.url}: no trusted connection ({error}); set SSL_CERT_FILE to your authority's certificates"
         return Failure(message, fatal=ModelError(message))

@@ -47,9 +47,9 @@ class BatchPlan:
         seconds: from its creation to its end.
         status: how it ends: completed, expired, failed or cancelled.
         share: share of its requests that are processed before it ends.
-        drop, duplicate, fail: shares of the processed lines that are left out of the output (but billed), stand there
-            twice, or end in the error file with status 500 (not billed).
-        tear: whether the last line of the output file is cut in half.
+        drop, duplicate, fail: shares of the processed lines that are left out of the output (and not billed), stand
+            there twice, or end in the error file with status 500 (not billed).
+        tear: whether the last line of the output file is cut in half (and not billed).
         shuffle: whether lines are reordered.
         code: of the error of a failed batch.
     """
@@ -208,16 +208,18 @@ class FakeServer:
         for line in processed:
             if chance.random() < plan.fail:
                 errors.append(batch_line(line, 500, {"error": {"message": "broke"}}))
-                continue
-            self.billed[content_of(line["body"])] += 1
-            done = batch_line(line, 200, self.completed(line["url"], line["body"]))
-            output += [done] * (0 if chance.random() < plan.drop else 2 if chance.random() < plan.duplicate else 1)
+            elif chance.random() >= plan.drop:
+                done = batch_line(line, 200, self.completed(line["url"], line["body"]))
+                output += [(line, done)] * (2 if chance.random() < plan.duplicate else 1)
         if plan.shuffle:
             chance.shuffle(output)
-        data = b"".join(output)
+        torn = output.pop()[1] if plan.tear and output else b""
+        for content in {content_of(line["body"]) for line, _ in output}:
+            self.billed[content] += 1
+        data = b"".join(done for _, done in output) + torn[: len(torn) // 2]
         batch["status"] = plan.status
         batch["request_counts"] = {"total": len(lines), "completed": len(processed), "failed": 0}
-        batch["output_file_id"] = self.upload(data[: -len(output[-1]) // 2] if plan.tear and output else data)["id"]
+        batch["output_file_id"] = self.upload(data)["id"]
         batch["error_file_id"] = self.upload(b"".join(errors))["id"] if errors else None
         if plan.status == "failed":
             batch["errors"] = {"data": [{"code": plan.code, "message": "the file is bad"}]}

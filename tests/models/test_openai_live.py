@@ -12,9 +12,9 @@ import pytest
 from openai_server import FakeServer, at_random, content_of, echo, running
 
 from sciriff.errors import BlockedError, ModelError, StoreError
-from sciriff.models.openai_live import LiveBackend, Patience
+from sciriff.models.openai_live import LiveBackend
 from sciriff.models.openai_requests import Dialect
-from sciriff.models.openai_server import Server, find_server
+from sciriff.models.openai_server import Patience, Server, find_server
 from sciriff.models.requests import Answer, Message, Request, Sampling, make_request
 
 QUICK = Patience(first_wait=0.01, longest_wait=0.05, reply_seconds=0.5, connect_seconds=0.5, last_seconds=1)

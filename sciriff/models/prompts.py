@@ -31,6 +31,7 @@ from sciriff.models.chat import (
     require_unwrapped,
 )
 from sciriff.models.checkpoint import Checkpoint, open_checkpoint
+from sciriff.models.dialect import dialect_of
 from sciriff.models.fitting import Limit, TooLong, cut_left, cut_middle
 from sciriff.models.instances import InstanceSet
 from sciriff.models.registry import AUTO, ModelSpec
@@ -157,7 +158,23 @@ def open_kit(spec: ModelSpec, options: PromptOptions, settings: Settings) -> Pro
     checkpoint = open_checkpoint(spec, settings) if spec.backend == "vllm" else None
     bare = spec.backend == "baseline" or spec.takes_messages
     form = chat_format(GENERAL if bare else spec.chat_format, checkpoint)
+    _require_one_writer(spec, form)
     return PromptKit(spec, options, form, checkpoint, _limit(spec, checkpoint, options))
+
+
+def _require_one_writer(spec: ModelSpec, form: ChatFormat) -> None:
+    """Make sure that not both the format and a server's tokenizer put the token for the beginning of text in front.
+
+    Raises:
+        UsageError: if both would.
+    """
+    token = beginning_of_text(form.wrap(""))
+    if spec.backend == "openai" and token and dialect_of(spec).extra.get("add_special_tokens", True) is not False:
+        raise UsageError(
+            f"model {spec.name}: chat format {form.name} begins with {token}, and its server puts its own in front of "
+            "text unless told otherwise; say `server: vllm` in the model's entry, or `body: {add_special_tokens: "
+            "false}` if the server knows that field"
+        )
 
 
 def _limit(spec: ModelSpec, checkpoint: Checkpoint | None, options: PromptOptions) -> Limit | None:

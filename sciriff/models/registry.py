@@ -1,7 +1,8 @@
 """The models that can be asked by name: ``deployments/models.yaml``, and a file of the user's over it.
 
-A model needs no entry: a local folder with weights, a repository of the Hub (``owner/name``, ``owner/name@revision``)
-or an API model (``openai:NAME``, ``openai:NAME@https://host/v1``) is a model as it stands.
+A model needs no entry: a local folder with weights, a repository of the Hub (``owner/name``, ``owner/name@revision``),
+an API model (``openai:NAME``, ``openai:NAME@https://host/v1``) or one that vLLM serves (``vllm:NAME@http://host:8000/v1``)
+is a model as it stands.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sciriff.resources import resource_dir
 from sciriff.settings import Settings
 
 BackendName = Literal["baseline", "vllm", "openai"]
+ServerKind = Literal["openai", "vllm"]
 Dtype = Literal["auto", "float16", "bfloat16", "float32"]
 
 AUTO = "auto"
@@ -29,7 +31,7 @@ AUTO = "auto"
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HUB_ID = re.compile(rf"(?P<id>{_NAME}/{_NAME})(?:@(?P<revision>[\w./-]+))?")
-_API_MODEL = re.compile(r"openai:(?P<name>[^\s@]+)(?:@(?P<url>https?://\S+))?")
+_API_MODEL = re.compile(r"(?P<server>openai|vllm):(?P<name>[^\s@]+)(?:@(?P<url>https?://\S+))?")
 _CONFIG = "config.json"
 
 
@@ -77,6 +79,10 @@ class ModelSpec(_Entry):
             ``gpu_memory_utilization``.
         price: what an API asks; None for unknown or free.
         base_url: address of the server; None for the client's own (``OPENAI_BASE_URL``, else OpenAI).
+        server: for ``openai``: what the server is, and so what it must be told besides the OpenAI API's fields; see
+            :func:`sciriff.models.dialect.dialect_of`.
+        body: for ``openai``: further fields of every request; one that is None is left out although it is ours.
+        token_limit: for ``openai``: the field that limits a reply; some models know ``max_completion_tokens`` only.
         api_key_variable: environment variable with the server's key.
         notes: for people.
         unconfirmed: fields whose value could not be confirmed when the entry was written.
@@ -94,6 +100,9 @@ class ModelSpec(_Entry):
     engine: Mapping[str, Any] = {}
     price: Price | None = None
     base_url: str | None = Field(None, pattern=r"^https?://")
+    server: ServerKind = "openai"
+    body: Mapping[str, Any] = {}
+    token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     api_key_variable: str = Field("OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     notes: str = ""
     unconfirmed: tuple[str, ...] = ()
@@ -143,8 +152,8 @@ def load_models(settings: Settings) -> dict[str, ModelSpec]:
 def find_model(name: str, settings: Settings) -> ModelSpec:
     """The model of that name, or the one that the name itself describes.
 
-    In this order: an entry; ``openai:NAME`` with or without ``@URL``; a local folder with a ``config.json``; an entry
-    with these weights; a repository of the Hub.
+    In this order: an entry; ``openai:NAME`` or ``vllm:NAME``, with or without ``@URL``; a local folder with a
+    ``config.json``; an entry with these weights; a repository of the Hub.
 
     Raises:
         UsageError: if it is none of these; near names are listed.
@@ -153,7 +162,8 @@ def find_model(name: str, settings: Settings) -> ModelSpec:
     if name in models:
         return models[name]
     if api := _API_MODEL.fullmatch(name):
-        return _described(name, backend="openai", api_model=api["name"], base_url=api["url"], name=_last(api["name"]))
+        fields = {"api_model": api["name"], "base_url": api["url"], "server": api["server"]}
+        return _described(name, backend="openai", name=_last(api["name"]), **fields)
     if (folder := Path(name).expanduser()).is_dir():
         if not (folder / _CONFIG).is_file():
             raise UsageError(

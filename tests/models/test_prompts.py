@@ -76,6 +76,14 @@ def test_an_api_gets_text_if_its_chat_format_is_one_of_ours() -> None:
     assert prompts == ["<|user|>\nquestion 0\n<|assistant|>"]
 
 
+def test_a_server_never_puts_a_second_beginning_in_front() -> None:
+    with pytest.raises(UsageError, match=r"chat format llama2 begins with <s>, and its server .* `server: vllm`"):
+        kit_of("openai:local@http://127.0.0.1:1/v1", chat_format="llama2")
+    prompt = texts(kit_of("vllm:local@http://127.0.0.1:1/v1", chat_format="llama2"), make_instances("scierc_ner", 1))[0]
+    assert isinstance(prompt, str)
+    assert prompt.startswith("<s>[INST]")
+
+
 def test_weights_without_an_entry_use_their_own_template(roomy: str) -> None:
     kit = kit_of(roomy)
     assert texts(kit, make_instances("scierc_ner", 1)) == [

@@ -10,6 +10,7 @@ from weights_kit import make_weights
 
 from sciriff.errors import UsageError
 from sciriff.models.chat import chat_format, chat_formats
+from sciriff.models.dialect import dialect_of
 from sciriff.models.registry import ModelSpec, Price, find_model, find_models, load_models
 from sciriff.settings import Settings
 
@@ -61,6 +62,10 @@ def test_names_that_need_no_entry(tmp_path: Path) -> None:
     assert (api.name, api.api_model, api.base_url, api.takes_messages) == ("gpt-4o-mini", "gpt-4o-mini", None, True)
     served = find_model("openai:lab/big@http://127.0.0.1:8000/v1", SETTINGS)
     assert (served.name, served.api_model, served.base_url) == ("big", "lab/big", "http://127.0.0.1:8000/v1")
+    assert dialect_of(served).extra == {}
+    by_vllm = find_model("vllm:lab/big@http://127.0.0.1:8000/v1", SETTINGS)
+    assert by_vllm.model_copy(update={"server": "openai"}) == served
+    assert dialect_of(by_vllm).extra["add_special_tokens"] is False
 
 
 def test_a_repository_with_an_entry_is_that_entry() -> None:
@@ -90,13 +95,24 @@ def test_an_own_file_adds_entries_and_changes_fields(tmp_path: Path) -> None:
         tmp_path,
         """
 scitulu-70b: {tensor_parallel_size: 8, chat_format: tulu_nl}
-ours: {backend: openai, api_model: lab/ours, base_url: "http://host:8000/v1", chat_format: tulu}
+ours:
+  backend: openai
+  api_model: lab/ours
+  base_url: http://host:8000/v1
+  chat_format: tulu
+  body: {a: 1}
+  token_limit: max_completion_tokens
 """,
     )
     changed = find_model("scitulu-70b", settings)
     assert (changed.tensor_parallel_size, changed.chat_format, changed.weights) == (8, "tulu_nl", "allenai/scitulu-70b")
     ours = find_model("ours", settings)
     assert not ours.takes_messages
+    assert dialect_of(ours).describe() == {
+        "model": "lab/ours",
+        "token_limit": "max_completion_tokens",
+        "extra": {"a": 1},
+    }
     assert find_model("gold", settings).backend == "baseline"
 
 

@@ -29,7 +29,7 @@ from sciriff.models.instances import (
 )
 from sciriff.settings import Settings
 from sciriff.sources import catalogue
-from sciriff.sources.fetch import acquire
+from sciriff.sources.fetch import AcquiredSource, acquire
 from sciriff.store import Store
 from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
@@ -85,9 +85,32 @@ def load_data(
     return _from_path(Path(data).expanduser(), task, window, split, limit)
 
 
+def require_data(data: str, window: int, split: str, settings: Settings, progress: Progress | None = None) -> None:
+    """Make sure, once and before any task, that data other than built ones can be had at all; published ones are fetched.
+
+    Raises:
+        UsageError: if there is no such path, or the published data has no such window and split.
+        SourceError: if the published files cannot be had.
+    """
+    if data == PUBLISHED:
+        _acquire(window, split, settings, progress or Silent())
+    elif data != BUILT:
+        _require_path(Path(data).expanduser())
+
+
 def _published(
     task: str, window: int, split: str, limit: int | None, settings: Settings, progress: Progress
 ) -> InstanceSet:
+    acquired = _acquire(window, split, settings, progress)
+    rows = [
+        row for file in acquired.files.values() for row in _read_once(file.path, file.sha256, file.url).get(task, ())
+    ]
+    partial = ", partial source" if acquired.partial else ""
+    name = f"{PUBLISHED}:{window}/{split}"
+    return _instance_set(rows, task, window, split, limit, PUBLISHED, name, f"published by the authors{partial}")
+
+
+def _acquire(window: int, split: str, settings: Settings, progress: Progress) -> AcquiredSource:
     source = catalogue.source(SOURCE)
     keys = [key for key in source.files if (part := _KEY.fullmatch(key)) and _is(part, window, split)]
     if not keys:
@@ -99,11 +122,7 @@ def _published(
     acquired = acquire(source, settings, files=keys, progress=Transfers(progress))
     if acquired.missing:
         raise SourceError("; ".join(acquired.missing.values()))
-    files = list(acquired.files.values())
-    rows = [row for file in files for row in _read_once(file.path, file.sha256, file.url).get(task, ())]
-    partial = ", partial source" if acquired.partial else ""
-    name = f"{PUBLISHED}:{window}/{split}"
-    return _instance_set(rows, task, window, split, limit, PUBLISHED, name, f"published by the authors{partial}")
+    return acquired
 
 
 def _is(part: re.Match[str], window: int, split: str) -> bool:
@@ -111,8 +130,7 @@ def _is(part: re.Match[str], window: int, split: str) -> bool:
 
 
 def _from_path(path: Path, task: str, window: int, split: str, limit: int | None) -> InstanceSet:
-    if not path.exists():
-        raise UsageError(f"data {path}: there is no such file or folder; give {BUILT}, {PUBLISHED} or a path")
+    _require_path(path)
     found = [path] if path.is_file() else list(_candidates(path, task, split))
     if not found:
         raise NoInstancesError(
@@ -121,6 +139,11 @@ def _from_path(path: Path, task: str, window: int, split: str, limit: int | None
     file = found[0]
     rows = _read_once(file.resolve(), file_sha256(file), str(file)).get(task, ())
     return _instance_set(rows, task, window, split, limit, str(path), str(file), f"data of {path.name}")
+
+
+def _require_path(path: Path) -> None:
+    if not path.exists():
+        raise UsageError(f"data {path}: there is no such file or folder; give {BUILT}, {PUBLISHED} or a path")
 
 
 def _candidates(folder: Path, task: str, split: str) -> Iterator[Path]:

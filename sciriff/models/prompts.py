@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sciriff.errors import UsageError
 from sciriff.models.chat import (
@@ -70,6 +70,12 @@ class PromptOptions:
             raise UsageError(f"shots {self.shots} is below 0")
         if self.max_tokens < 1:
             raise UsageError(f"max tokens {self.max_tokens} is below 1")
+        for name, value, known in (
+            ("shots_from", self.shots_from, get_args(ShotSource)),
+            ("too_long", self.too_long, get_args(TooLong)),
+        ):
+            if value not in known:
+                raise UsageError(f"{name} {value!r} is none of {', '.join(known)}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sciriff.errors import SourceError, StoreError, UsageError
-from sciriff.models.data import SOURCE, load_data
+from sciriff.models.data import SOURCE, load_data, require_data
 from sciriff.models.instances import InstanceSet, NotBuiltError
 from sciriff.settings import Settings
 from sciriff.sources.catalogue import source
@@ -107,6 +107,16 @@ def test_what_the_published_data_lacks_is_told(tmp_path: Path) -> None:
         SourceError, match=r"SciRIFF/resolve/main/4096/test-00000-of-00001.parquet: source not available"
     ):
         load("published", settings, split="test")
+
+
+def test_what_cannot_be_had_is_met_before_any_task(tmp_path: Path) -> None:
+    settings = mirror(tmp_path, {"4096-validation-0": rows(3)})
+    for data, split in (("built", "test"), ("published", "validation"), (str(tmp_path), "test")):
+        require_data(data, 4096, split, settings)
+    with pytest.raises(SourceError, match="source not available"):
+        require_data("published", 4096, "test", settings)
+    with pytest.raises(UsageError, match="there is no such file or folder"):
+        require_data(str(tmp_path / "absent"), 4096, "test", settings)
 
 
 def test_an_incomplete_mirror_is_noted(tmp_path: Path) -> None:

@@ -228,6 +228,10 @@ def test_impossible_options_are_told(weights: str) -> None:
         PromptOptions(shots=-1)
     with pytest.raises(UsageError, match="max tokens 0 is below 1"):
         PromptOptions(max_tokens=0)
+    with pytest.raises(UsageError, match=r"too_long 'cut' is none of truncate-left, truncate-middle, refuse"):
+        PromptOptions(too_long="cut")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"shots_from 'test' is none of evaluated, train"):
+        PromptOptions(shots_from="test")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"context of 1,064 tokens: no room .* smaller --max-tokens"):
         kit_of(weights, max_tokens=1064)
     with pytest.raises(UsageError, match="did you mean tulu"):

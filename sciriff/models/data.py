@@ -86,7 +86,7 @@ def load_data(
 
 
 def require_data(data: str, window: int, split: str, settings: Settings, progress: Progress | None = None) -> None:
-    """Make sure, once and before any task, that data other than built ones can be had at all; published ones are fetched.
+    """Make sure, once and before any task, that other data than built ones can be had; published ones are fetched.
 
     Raises:
         UsageError: if there is no such path, or the published data has no such window and split.

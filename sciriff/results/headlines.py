@@ -28,8 +28,12 @@ _STATISTICS: Mapping[str, Mapping[str, str]] = {
     "discomat_te": {"bleu": "bleu"},
     "evidence_inference": {"f1_exact": "tuple_exact", "f1_substring": "tuple_substring", "f1_overlap": "tuple_overlap"},
     "multicite_intent_classification": {"f1": "list_f1"},
-    "mup_single_document_summarization": {"rouge": "rougeL"},
-    "qasper_abstractive_qa": {"f1_answer": "answer_f1", "f1_evidence": "evidence_f1"},
+    "mup_single_document_summarization": {"lm_judge_reference": "lm_judge_reference", "rouge": "rougeL"},
+    "qasper_abstractive_qa": {
+        "lm_judge_answer": "lm_judge_answer",
+        "f1_answer": "answer_f1",
+        "f1_evidence": "evidence_f1",
+    },
     "scierc_ner": {"f1": "entity_typed"},
     "scifact_entailment": {
         "f1_label": "label",
@@ -46,5 +50,6 @@ def headlines(task: str) -> tuple[Headline, ...]:
     Raises:
         UsageError: if there is no such task.
     """
-    kinds = dict(eval_task(task).metrics)
+    found = eval_task(task)
+    kinds = dict((*found.metrics, *found.judged_metrics))
     return tuple(Headline(metric, statistics, kinds[statistics]) for metric, statistics in _STATISTICS[task].items())

@@ -208,7 +208,7 @@ def _task_rows() -> list[tuple[Any, ...]]:
             task.name,
             task.answer.container if task.answer else "text",
             task.answer.default if task.answer else None,
-            ", ".join(metric for metric, _ in task.metrics),
+            ", ".join(metric for metric, _ in (*task.metrics, *task.judged_metrics)),
         )
         for task in EVAL_TASKS
     ]

@@ -35,7 +35,7 @@ def _zeros(task: EvalTask) -> dict[tuple[Setting, str], Vector]:
 
 
 def _vectors(connection: DuckDBPyConnection) -> dict[tuple[str, Profile], dict[tuple[Setting, str], Vector]]:
-    kinds = {metric: kind for task in EVAL_TASKS for metric, kind in task.metrics}
+    kinds = {metric: kind for task in EVAL_TASKS for metric, kind in (*task.metrics, *task.judged_metrics)}
     names = [column.name for column in STATISTICS]
     found: dict[tuple[str, Profile], dict[tuple[Setting, str], Vector]] = defaultdict(dict)
     connection.execute("SET threads = 1")  # sums of fractions depend on their order in the last digit

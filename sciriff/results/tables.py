@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ def _write_raw(run: Run, profile: Profile, folder: str, store: Store) -> dict[st
     hasher, size = hashlib.sha256(), 0
     with store.workspace() as workspace:
         with (workspace / _RAW).open("wb") as stream:
-            for line in read_predictions(store, run.predictions):
+            for line in islice(read_predictions(store, run.predictions), run.sample_limit):
                 reply = line["reply"]
                 record = {
                     "prompt": line["prompt"],
@@ -131,7 +132,7 @@ def task_table(rows: Sequence[MetricRow]) -> str:
     values = {(row.model, row.metric): row.value for row in rows}
     lines = [["model", *metrics]]
     for model in _models(rows):
-        lines.append([model, *(_percent(values.get((model, metric))) for metric in metrics)])
+        lines.append([model, *(_cell(metric, values.get((model, metric))) for metric in metrics)])
     return _tsv(lines)
 
 
@@ -185,6 +186,13 @@ def model_order(model: str) -> tuple[str, int]:
 
 def _models(rows: Sequence[MetricRow]) -> list[str]:
     return sorted(sorted({row.model for row in rows}), key=model_order)
+
+
+def _cell(metric: str, value: float | None) -> str:
+    """A value times 100; numbers of samples as they are."""
+    if metric.endswith("_n_samples"):
+        return "" if value is None else f"{value:.0f}"
+    return _percent(value)
 
 
 def _percent(value: float | None) -> str:

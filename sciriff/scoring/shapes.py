@@ -1,7 +1,7 @@
 """From totals to the numbers people read: ``metrics.json`` (nested), ``metrics_flat.json``, ``metrics_summary.json``.
 
 Names and nesting are those of the original's files. All values are fractions; None where a mean is over no samples.
-What a judge says is added to these by whoever asked it.
+What a judge gives is None until it has judged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sciriff.scoring.metrics.bleu import bleu
 from sciriff.scoring.metrics.rouge import Rouge
-from sciriff.scoring.metrics.statistics import MatchCounts, mean, precision_recall_f1
+from sciriff.scoring.metrics.statistics import MatchCounts, MeanParts, mean, precision_recall_f1
 from sciriff.scoring.outcome import ParseStatus, Profile
 from sciriff.scoring.totals import SETTINGS, Setting, Totals
 
@@ -36,10 +36,19 @@ def shape_plain_text(totals: Totals) -> Metrics:
 
 
 def shape_summaries(totals: Totals) -> Metrics:
-    """BLEU and ROUGE; the headline is ROUGE-L until a judge has rated the summaries."""
+    """BLEU and ROUGE of all samples, and what a judge gives to those that it judged."""
     rouge: Flat = {name: mean(totals.get("all", name)) for name in Rouge._fields}
-    flat: Flat = {"bleu": _bleu(totals), **rouge}
-    return Metrics({"bleu": flat["bleu"], "rouge": rouge}, flat, {"rouge": rouge["rougeL"]})
+    judged = _judged(totals, "lm_judge_reference")
+    rating = mean(judged)
+    flat: Flat = {
+        "bleu": _bleu(totals),
+        **rouge,
+        "lm_judge_reference_comparison_n_samples": judged.weight,
+        "lm_judge_reference_comparison_avg_rating": rating,
+    }
+    comparison = {"lm_judge_n_samples": judged.weight, "avg_rating": rating}
+    nested = {"bleu": flat["bleu"], "rouge": rouge, "lm_judge": {"reference_comparison": comparison}}
+    return Metrics(nested, flat, {"lm_judge_reference": rating, "rouge": rouge["rougeL"]})
 
 
 def shape_lists(totals: Totals) -> Metrics:
@@ -103,11 +112,15 @@ def shape_claims(totals: Totals) -> Metrics:
 
 
 def shape_qasper(totals: Totals) -> Metrics:
-    """F1 of answer and evidence, ROUGE of the answer."""
+    """F1 of answer and evidence, ROUGE of the answer, and what a judge gives to the answer."""
+    judged = mean(_judged(totals, "lm_judge_answer"))
     nested: dict[str, Any] = {}
     flat: Flat = {}
     for setting in SETTINGS:
-        scores: Flat = {name: mean(totals.get(setting, metric)) for name, metric in _QASPER_SCORES.items()}
+        scores: Flat = {name: mean(totals.get(setting, metric)) for name, metric in _QASPER_F1.items()}
+        if setting == "all":
+            scores["lm_judge"] = judged
+        scores |= {name: mean(totals.get(setting, metric)) for name, metric in _QASPER_ROUGE.items()}
         answer_parse = {
             "answer": _shares(totals, setting, "answer_parsed"),
             "evidence": _shares(totals, setting, "evidence_parsed"),
@@ -116,19 +129,25 @@ def shape_qasper(totals: Totals) -> Metrics:
         nested[setting] = {"scores": scores, "answer_parse": answer_parse}
         flat |= {f"{setting}_{name}_frac_parsed": share["frac_success"] for name, share in answer_parse.items()}
         flat |= {f"{setting}_{name}": value for name, value in scores.items()}
-    summary: Flat = {"f1_answer": flat["all_f1_answer_all"], "f1_evidence": flat["all_f1_evidence_all"]}
+    summary: Flat = {
+        "lm_judge_answer": judged,
+        "f1_answer": flat["all_f1_answer_all"],
+        "f1_evidence": flat["all_f1_evidence_all"],
+    }
     return _with_common({"results": nested}, flat, summary, totals)
 
 
-_QASPER_SCORES = {
+_QASPER_F1 = {
     "f1_answer_parsed": "answer_f1_parsed",
     "f1_answer_all": "answer_f1",
     "f1_evidence_parsed": "evidence_f1_parsed",
     "f1_evidence_all": "evidence_f1",
+}
+_QASPER_ROUGE = {
     **{f"{name}_parsed": f"{name}_parsed" for name in Rouge._fields},
     **{f"{name}_all": name for name in Rouge._fields},
 }
-"""Published name -> metric."""
+"""Published name -> metric, of these and those above."""
 
 
 def _with_common(nested: dict[str, Any], flat: Flat, summary: Flat, totals: Totals) -> Metrics:
@@ -152,6 +171,12 @@ def _prf(totals: Totals, setting: Setting, metric: str) -> Flat:
     score = precision_recall_f1(counts, nothing=0.0 if is_original else 1.0)
     unknown = not is_original and totals.is_empty(setting)
     return {name: None if unknown else value for name, value in score._asdict().items()}
+
+
+def _judged(totals: Totals, metric: str) -> MeanParts:
+    """What a judge gave, of whatever samples it judged."""
+    parts = totals.vectors.get(("all", metric))
+    return parts if isinstance(parts, MeanParts) else MeanParts()
 
 
 def _bleu(totals: Totals) -> float | None:

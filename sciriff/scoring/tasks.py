@@ -30,17 +30,27 @@ class EvalTask:
         answer: the shape of its JSON answers; None if answers are plain text.
         measure: how answers are read and compared.
         shaper: totals -> the nested, flat and summary metrics.
+        judged: the metric that a judge gives, see :mod:`sciriff.scoring.judge`; empty if there is none.
     """
 
     name: str
     answer: Shape | None
     measure: Measure
     shaper: Shaper
+    judged: str = ""
 
     @property
     def metrics(self) -> tuple[tuple[str, str], ...]:
-        """Metric -> kind of its statistics (see :data:`sciriff.scoring.metrics.statistics.KINDS`); BLEU is the last."""
+        """Metric -> kind of its statistics (see :data:`sciriff.scoring.metrics.statistics.KINDS`); BLEU is the last.
+
+        What a judge gives is not among them: it may come later, or never.
+        """
         return (*self.measure.metrics, ("bleu", "bleu"))
+
+    @property
+    def judged_metrics(self) -> tuple[tuple[str, str], ...]:
+        """The same of what a judge gives."""
+        return ((self.judged, "mean"),) if self.judged else ()
 
 
 class Column(NamedTuple):
@@ -86,8 +96,8 @@ EVAL_TASKS: tuple[EvalTask, ...] = (
     EvalTask("discomat_te", None, plain_text(), shape_plain_text),
     EvalTask("evidence_inference", _FINDINGS, findings(), shape_findings),
     _list_task("multicite_intent_classification"),
-    EvalTask("mup_single_document_summarization", None, summaries(), shape_summaries),
-    EvalTask("qasper_abstractive_qa", _ANSWER, answers(), shape_qasper),
+    EvalTask("mup_single_document_summarization", None, summaries(), shape_summaries, judged="lm_judge_reference"),
+    EvalTask("qasper_abstractive_qa", _ANSWER, answers(), shape_qasper, judged="lm_judge_answer"),
     _entity_task("scierc_ner", _SCIERC_TYPES),
     EvalTask("scifact_entailment", _CLAIM, claims(), shape_claims),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,8 +84,8 @@ def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {"sha256": hasher.hexdigest(), "bytes": size, "rows": rows}
 
 
-def read_predictions(store: Store, path: str) -> Iterator[dict[str, Any]]:
-    """The lines of a predictions artifact, in order."""
+def read_predictions(store: Store, path: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """The lines of a predictions artifact, in order; at most so many."""
     with store.open_read(path) as stream:
-        for line in stream:
+        for line in islice(stream, limit):
             yield load_json(line)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -79,7 +78,7 @@ def _write_raw(run: Run, profile: Profile, folder: str, store: Store) -> dict[st
     hasher, size = hashlib.sha256(), 0
     with store.workspace() as workspace:
         with (workspace / _RAW).open("wb") as stream:
-            for line in islice(read_predictions(store, run.predictions), run.sample_limit):
+            for line in read_predictions(store, run.predictions, run.sample_limit):
                 reply = line["reply"]
                 record = {
                     "prompt": line["prompt"],

@@ -1,0 +1,272 @@
+"""Scoring predictions that exist already: no model, key, network or GPU is needed.
+
+What a folder holds becomes predictions of this pipeline; from there on it is as in an evaluation
+(:mod:`sciriff.results.record`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from sciriff.building.fingerprint import code_digest
+from sciriff.building.progress import Progress, Silent
+from sciriff.errors import ExitCode, SciriffError, StoreError, UsageError
+from sciriff.hashing import digest
+from sciriff.models.data import BUILT, load_data
+from sciriff.models.instances import InstanceSet, NotBuiltError
+from sciriff.models.predictions import (
+    FILE,
+    Predictions,
+    keep_predictions,
+    kept_predictions,
+    predictions_folder,
+)
+from sciriff.results.existing.collect import Collection, Existing, collect
+from sciriff.results.existing.identify import Identified, Naming, identify
+from sciriff.results.existing.layout import Data
+from sciriff.results.facts import Run
+from sciriff.results.record import Recorded, TaskResult, publish, record
+from sciriff.results.tables import DEFAULT_SPLIT, DEFAULT_WINDOW
+from sciriff.scoring.outcome import Profile
+from sciriff.scoring.tasks import EVAL_TASKS, eval_task
+from sciriff.settings import Settings
+from sciriff.store import SCHEMA_VERSION, Store
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """What was read of one file.
+
+    Attributes:
+        model, task: what its predictions are.
+        origin: the file, relative to the folder.
+        found: what it holds; without the lines themselves.
+    """
+
+    model: str
+    task: str
+    origin: str
+    found: Identified
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """What became of a folder of predictions.
+
+    Attributes:
+        results: every model and task that was scored.
+        read: what was read of each file.
+        failures: (model, task) -> what went wrong; the others went on.
+        missing: (model, task) of which a model that has others has no predictions.
+        superseded: files that do not count -> the one that counts in their place.
+        unknown: files whose names speak of no evaluation task.
+        unchecked: task -> why its instances are not known, so that ids and references were not checked.
+        missing_columns: summary columns without a value.
+        index: the DuckDB file.
+        summaries: profile -> artifact paths of each ``summary.tsv``.
+    """
+
+    results: tuple[TaskResult, ...]
+    read: tuple[ReadFile, ...]
+    failures: Mapping[tuple[str, str], str]
+    missing: tuple[tuple[str, str], ...]
+    superseded: Mapping[str, str]
+    unknown: tuple[str, ...]
+    unchecked: Mapping[str, str]
+    missing_columns: tuple[str, ...]
+    index: Path
+    summaries: Mapping[Profile, tuple[str, ...]]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """FAILED if something failed, or if there was nothing to score."""
+        return ExitCode.FAILED if self.failures or not self.results else ExitCode.DONE
+
+
+def score_predictions(
+    place: Path,
+    *,
+    store: Store,
+    settings: Settings,
+    model: str | None = None,
+    tasks: Sequence[str] | None = None,
+    max_instances: int | None = None,
+    data: str = BUILT,
+    window: int = DEFAULT_WINDOW,
+    split: str = DEFAULT_SPLIT,
+    progress: Progress | None = None,
+) -> ScoreReport:
+    """Score the predictions of a folder.
+
+    Args:
+        place: the folder, or a single file; see :mod:`sciriff.results.existing.layout`.
+        store: where results are written.
+        settings: where the index goes if the store is not a local folder.
+        model: score this model only; where there is only one, what it is called.
+        tasks: task names; None for all nine.
+        max_instances: the first so many predictions of each file; None for all.
+        data: the instances that ids, references and documents are looked up in: ``built``, ``published`` or a path.
+        window, split: of predictions that do not say what they answer.
+        progress: where to tell how far it is.
+
+    Raises:
+        UsageError: for an unknown model or task, an impossible limit, or a folder without predictions.
+        StoreError: if the store cannot be written.
+    """
+    if max_instances is not None and max_instances < 1:
+        raise UsageError(f"max instances {max_instances} is not a positive number")
+    names = [eval_task(name).name for name in tasks] if tasks is not None else [task.name for task in EVAL_TASKS]
+    collection = collect(place, Data(window, split), but=Path(store.path("")) if store.is_local else None)
+    chosen = [each for each in _of_model(collection, model, place) if each.task in names]
+    store.check_writable()
+
+    work = _Work(store, settings, data, max_instances)
+    with (progress or Silent()).stage("score", len(chosen)) as stage:
+        for existing in chosen:
+            work.score(existing)
+            stage.advance(note=f"{existing.task} {existing.model}")
+    runs = [recorded.run for recorded in work.recorded]
+    published = publish(work.recorded, sorted({(run.window_tokens, run.split) for run in runs}), store, settings)
+    return ScoreReport(
+        results=published.results,
+        read=tuple(work.read),
+        failures=work.failures,
+        missing=tuple(_missing(chosen, names)),
+        superseded=collection.superseded,
+        unknown=collection.unknown,
+        unchecked=work.unchecked,
+        missing_columns=published.missing_columns,
+        index=published.index,
+        summaries=published.summaries,
+    )
+
+
+def _of_model(collection: Collection, model: str | None, place: Path) -> list[Existing]:
+    """The predictions of one model, or of all."""
+    there = sorted({each.model for each in collection.predictions})
+    if not there:
+        hint = f"; {', '.join(collection.unknown[:3])} speak of no evaluation task" if collection.unknown else ""
+        raise UsageError(
+            f"predictions {place}: found none{hint}; expected a folder per model, in it a folder per task with "
+            "samples_<task>_<date>.jsonl of lm-evaluation-harness, or <task>.jsonl with prompt, pred and ref"
+        )
+    if model is None or model in there:
+        return [each for each in collection.predictions if model in (None, each.model)]
+    if not model.strip(".") or "/" in model:
+        raise UsageError(f"model {model!r}: results are filed under this name, so it may hold no slash")
+    if len(there) > 1:
+        near = get_close_matches(model, there, n=3) or there
+        raise UsageError(f"predictions {place}: no model {model!r}; did you mean {', '.join(near)}?")
+    return [replace(each, model=model) for each in collection.predictions]
+
+
+def _missing(chosen: Sequence[Existing], tasks: Sequence[str]) -> list[tuple[str, str]]:
+    there = {(each.model, each.task) for each in chosen}
+    models = sorted({each.model for each in chosen})
+    return [(model, task) for model in models for task in tasks if (model, task) not in there]
+
+
+@dataclass
+class _Work:
+    """Scoring one file after the other; fields as of :class:`ScoreReport`."""
+
+    store: Store
+    settings: Settings
+    data: str
+    max_instances: int | None
+    recorded: list[Recorded] = field(default_factory=list)
+    read: list[ReadFile] = field(default_factory=list)
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+    unchecked: dict[str, str] = field(default_factory=dict)
+    _known: dict[tuple[str, Data], InstanceSet | None] = field(default_factory=dict)
+
+    def score(self, existing: Existing) -> None:
+        """Score the predictions of one file; what goes wrong is told of it."""
+        try:
+            self._score(existing)
+        except SciriffError as error:
+            self.failures[existing.model, existing.task] = str(error)
+        except OSError as error:
+            self.failures[existing.model, existing.task] = f"{existing.origin} cannot be read: {error}"
+
+    def _score(self, existing: Existing) -> None:
+        instances = self._instances(existing.task, existing.data)
+        content = existing.read()
+        found = identify(content.values, existing.task, instances.instances if instances else ())
+        self.read.append(ReadFile(existing.model, existing.task, existing.origin, replace(found, lines=())))
+        if not found.lines:
+            first = f"; line {found.bad[0].number}: {found.bad[0].reason}" if found.bad else ""
+            raise SciriffError(f"{existing.origin} holds no predictions{first}")
+        predictions = self._in_place(existing) or self._keep(existing, found, content.sha256, instances)
+        checked = instances if found.answered else None
+        run = Run(
+            model=existing.model,
+            task=existing.task,
+            window_tokens=existing.data.window,
+            split=existing.data.split,
+            sample_limit=self.max_instances or existing.limit,
+            data_note=_note(found, checked),
+            build_key=checked.build_key if checked else "",
+            instances_sha256=checked.sha256 if checked else "",
+            predictions=predictions.path,
+            predictions_sha256=predictions.sha256,
+            model_identity=predictions.model_identity,
+            scorer=code_digest(["sciriff.scoring.tasks"]),
+        )
+        self.recorded.append(record(run, self.store))
+
+    def _instances(self, task: str, data: Data) -> InstanceSet | None:
+        """The instances that predictions are checked against; None if there are none."""
+        if (task, data) not in self._known:
+            self._known[task, data] = None
+            try:
+                self._known[task, data] = load_data(
+                    self.data, task, data.window, data.split, store=self.store, settings=self.settings
+                )
+            except NotBuiltError as error:
+                self.unchecked[task] = str(error)
+        return self._known[task, data]
+
+    def _in_place(self, existing: Existing) -> Predictions | None:
+        """Predictions that lie in the store already, where they belong."""
+        folder = predictions_folder(existing.model, existing.task, *existing.data)
+        if not self.store.is_local or Path(self.store.path(f"{folder}/{FILE}")).resolve() != existing.path.resolve():
+            return None
+        manifest = self.store.read_manifest(folder) or {}
+        kept = kept_predictions(folder, str(manifest.get("key")), self.store)
+        if kept is None:
+            raise StoreError(
+                f"{existing.path} was changed after it was written; evaluate the model again, or copy the file to "
+                "another folder and score that"
+            )
+        return kept
+
+    def _keep(self, existing: Existing, found: Identified, sha256: str, instances: InstanceSet | None) -> Predictions:
+        folder = predictions_folder(existing.model, existing.task, *existing.data)
+        parts = {"existing": sha256, "instances": instances.sha256 if instances else "", "data": list(existing.data)}
+        key = digest({"schema": SCHEMA_VERSION, **parts, "code": code_digest(["sciriff.results.existing.identify"])})
+        if kept := kept_predictions(folder, key, self.store):
+            return kept
+        about = {
+            "model": existing.model,
+            "model_identity": existing.model_identity,
+            "inputs": {"path": existing.origin, "sha256": sha256},
+            "parameters": {"window": existing.data.window, "split": existing.data.split, "limit": existing.limit},
+        }
+        lines = ({**line, "model": existing.model} for line in found.lines)
+        return keep_predictions(folder, key, lines, about, self.store)
+
+
+def _note(found: Identified, instances: InstanceSet | None) -> str:
+    """What a reader of the scores should know of the predictions."""
+    notes = ["existing predictions"]
+    if instances is not None and instances.note:
+        notes.append(instances.note)
+    if found.bad:
+        notes.append(f"{len(found.bad)} unreadable")
+    if found.naming.get(Naming.NUMBERED):
+        notes.append("instances numbered by line")
+    return ", ".join(notes)

@@ -13,10 +13,17 @@ from sacrebleu.metrics.bleu import BLEU
 from sciriff.scoring.metrics.bleu import bleu, bleu_counts
 from sciriff.scoring.metrics.entity_f1 import EntityCounts, entities, entities_original, entity_counts, entity_f1
 from sciriff.scoring.metrics.original_values import OriginalCrash
-from sciriff.scoring.metrics.qasper import qasper_parts, read_answer, read_answer_original
+from sciriff.scoring.metrics.qasper import (
+    NOTHING_RIGHT,
+    SCORES,
+    SHARES,
+    qasper_parts,
+    read_answer,
+    read_answer_original,
+)
 from sciriff.scoring.metrics.statistics import BleuCounts, MatchCounts, MeanParts, add, mean, precision_recall_f1
 from sciriff.scoring.metrics.token_f1 import token_f1
-from sciriff.scoring.metrics.values import as_text
+from sciriff.scoring.metrics.values import NotUnderstood, as_text
 
 TYPES = ("CellLine", "Chemical", "Disease", "Gene", "Species", "Variant")
 
@@ -36,7 +43,8 @@ def test_entity_f1_vector() -> None:
     [
         ({"Gene": "BRCA1"}, {("Gene", "brca1")}),
         ({"gene": ["BRCA1"]}, {("Gene", "brca1")}),
-        ({"Protein": ["BRCA1"]}, {("Protein", "brca1")}),
+        ({"Gene": [], "Protein": ["BRCA1"]}, {("Protein", "brca1")}),
+        ({}, set()),
         ({"Gene": None, "Disease": 3}, {("Disease", "3")}),
         ({"Gene": [["BRCA1"], [[" TP53"]], None, ""]}, {("Gene", "brca1"), ("Gene", "tp53")}),
         ({"Gene": [5, 5.0, 1.25, True]}, {("Gene", "5"), ("Gene", "1.25"), ("Gene", "true")}),
@@ -45,6 +53,12 @@ def test_entity_f1_vector() -> None:
 )
 def test_entities_of_odd_answers(answer: dict[str, Any], found: set[tuple[str, str]]) -> None:
     assert entities(answer, TYPES) == found
+
+
+@pytest.mark.parametrize("answer", [[], 7, "x", None, {"Protein": ["BRCA1"]}, {"entities": {"Gene": ["BRCA1"]}}])
+def test_answers_that_name_no_type_are_not_understood(answer: Any) -> None:
+    with pytest.raises(NotUnderstood):
+        entities(answer, TYPES)
 
 
 @pytest.mark.parametrize("answer", [[], 7, "x", None, {"Gene": None}, {"Gene": 3}, {"Gene": [{"text": "BRCA1"}]}])
@@ -84,6 +98,11 @@ def test_bleu_vectors(pairs: list[tuple[str, str]], expected: float) -> None:
     assert bleu(total) == pytest.approx(expected, abs=5e-7)
 
 
+def test_bleu_of_nothing_against_nothing() -> None:
+    assert bleu(bleu_counts("", "")) == 1
+    assert bleu(bleu_counts("", ""), short_replies=False) == 0
+
+
 def test_bleu_of_short_right_answers() -> None:
     counts = bleu_counts("no entities", "no entities")
     assert bleu(counts) == pytest.approx(1)
@@ -115,20 +134,28 @@ def test_original_token_f1_of_articles() -> None:
 
 def test_qasper_parts() -> None:
     reference = read_answer({"answer": "yes", "evidence": ["one two", "three"]})
-    parts = qasper_parts(read_answer({"answer": True, "evidence": "one two"}), reference)
-    assert mean(parts.answer_f1) == 0
-    assert mean(parts.evidence_f1) == pytest.approx(0.8)
-    assert mean(parts.answer_is_text) == 0
+    parts = qasper_parts(read_answer({"answer": True, "EVIDENCE ": "one two"}), reference)
+    assert mean(parts["answer_f1"]) == mean(parts["rougeL"]) == 0
+    assert mean(parts["evidence_f1"]) == pytest.approx(0.8)
+    assert mean(parts["answer_is_text"]) == 0
     missing = qasper_parts(read_answer({"evidence": [["one", 2], None]}), reference)
-    assert missing.answer_f1 == MeanParts(0.0, 1)
-    assert missing.answer_f1_parsed == MeanParts(0.0, 0)
-    assert mean(missing.evidence_f1) == pytest.approx(0.4)
+    assert missing["answer_f1"] == missing["rouge1"] == MeanParts(0.0, 1)
+    assert missing["answer_f1_parsed"] == missing["rouge1_parsed"] == MeanParts(0.0, 0)
+    assert mean(missing["evidence_f1"]) == pytest.approx(0.4)
+    assert set(parts) == set(SCORES) | set(SHARES) == set(NOTHING_RIGHT)
+
+
+def test_rouge_of_an_answer_of_one_word() -> None:
+    yes = read_answer({"answer": "Yes", "evidence": []})
+    assert [mean(qasper_parts(yes, yes)[name]) for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")] == [1, 1, 1, 1]
+    assert mean(qasper_parts(yes, yes, both_empty=False)["rouge2"]) == 0
 
 
 def test_qasper_answers_that_are_null_on_both_sides_match() -> None:
     nothing = read_answer({"answer": None, "evidence": None})
-    assert mean(qasper_parts(nothing, nothing).answer_f1) == 1
-    assert mean(qasper_parts(nothing, nothing, both_empty=0.0).answer_f1) == 0
+    assert mean(qasper_parts(nothing, nothing)["answer_f1"]) == mean(qasper_parts(nothing, nothing)["rouge2"]) == 1
+    assert mean(qasper_parts(nothing, nothing, both_empty=False)["answer_f1"]) == 0
+    assert mean(NOTHING_RIGHT["answer_f1"]) == mean(NOTHING_RIGHT["rougeL"]) == 0
 
 
 @pytest.mark.parametrize("answer", [{"answer": 5}, {"answer": True}, {"evidence": [1]}, {"evidence": 4}])

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import orjson
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from sciriff.errors import StoreError
 from sciriff.hashing import stream_sha256
@@ -52,6 +53,7 @@ class Store:
         self._fs = filesystem
         self._root = root.rstrip("/")
         self.is_local = isinstance(filesystem, LocalFileSystem)
+        self.is_shared = not isinstance(filesystem, MemoryFileSystem)  # whether other processes see the same artifacts
 
     def path(self, relative: str) -> str:
         """Full path or URL of an artifact, for messages and links."""

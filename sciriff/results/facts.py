@@ -7,15 +7,14 @@ evaluations may write at once: they write different files, and the last one to f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sciriff.hashing import digest
 from sciriff.results.schema import RUNS, SAMPLES, SCORES
-from sciriff.scoring.outcome import Outcome, Reply, SampleScores
-from sciriff.scoring.samples import prepare, score
+from sciriff.scoring.outcome import Outcome, SampleScores
 from sciriff.scoring.tasks import EvalTask
 from sciriff.store import SCHEMA_VERSION, Store
 
@@ -73,39 +72,18 @@ class ScoredSample(NamedTuple):
     scores: SampleScores
 
 
-def write_facts(run: Run, task: EvalTask, predictions: Iterable[Mapping[str, Any]], store: Store) -> dict[Outcome, int]:
-    """Score predictions in both profiles and write the facts.
+def write_facts(run: Run, task: EvalTask, samples: Sequence[ScoredSample], store: Store) -> None:
+    """Write the facts of a run.
 
     Args:
-        run: what the predictions are.
-        task: the task.
-        predictions: lines of a predictions artifact.
+        run: which run.
+        task: its task.
+        samples: its samples, scored.
         store: where facts go.
-
-    Returns:
-        How many samples ended in each class.
 
     Raises:
         StoreError: if the store cannot be written.
     """
-    return publish_facts(run, task, [score_prediction(task, prediction) for prediction in predictions], store)
-
-
-def score_prediction(task: EvalTask, prediction: Mapping[str, Any]) -> ScoredSample:
-    """Score one line of a predictions artifact."""
-    reply = Reply(prediction["reply"], prediction.get("finish_reason") or "stop")
-    return ScoredSample(
-        instance_id=prediction["instance_id"],
-        document_id=prediction.get("document_id") or prediction["instance_id"],
-        reply=reply.text,
-        finish_reason=reply.finish_reason,
-        reference=prediction["reference"],
-        scores=score(task, reply, prepare(task, prediction["reference"])),
-    )
-
-
-def publish_facts(run: Run, task: EvalTask, samples: Sequence[ScoredSample], store: Store) -> dict[Outcome, int]:
-    """Write the facts of a run. Returns and raises as :func:`write_facts`."""
     from sciriff.results.fact_tables import runs_table, samples_table, scores_table
 
     outcomes = dict.fromkeys(Outcome, 0)
@@ -132,7 +110,6 @@ def publish_facts(run: Run, task: EvalTask, samples: Sequence[ScoredSample], sto
         "files": files,
     }
     store.write_manifest(run.folder, manifest)
-    return outcomes
 
 
 def _parquet(table: pa.Table) -> tuple[bytes, dict[str, Any]]:

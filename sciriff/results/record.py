@@ -94,7 +94,19 @@ class Published:
     missing_columns: tuple[str, ...]
 
 
-def record(runs: Sequence[Run], store: Store, workers: int = 1) -> Iterator[Recorded | NotRecorded]:
+def record(run: Run, store: Store) -> Recorded:
+    """Score the replies of one run and write the facts, unless that was done before.
+
+    Raises:
+        SciriffError: if the store cannot be read or written.
+    """
+    (done,) = record_all([run], store)
+    if isinstance(done, NotRecorded):
+        raise done.error
+    return done
+
+
+def record_all(runs: Sequence[Run], store: Store, workers: int = 1) -> Iterator[Recorded | NotRecorded]:
     """Score the replies of runs and write the facts, unless that was done before. Failures are told, not raised.
 
     Many runs at a time are quicker than one by one: models share what is made of a reference, tasks go side by side.

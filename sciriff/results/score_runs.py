@@ -1,0 +1,114 @@
+"""Scoring many runs: replies of several models to one reference after each other, tasks side by side in processes.
+
+What the scorers make of a reference (its n-grams, its tokens) serves all models whose turn it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from sciriff.building.pool import WorkerPool
+from sciriff.errors import SciriffError, StoreError
+from sciriff.models.predictions import FILE, read_predictions
+from sciriff.results.facts import Run, ScoredSample, write_facts
+from sciriff.scoring.outcome import Reply
+from sciriff.scoring.samples import Reference, prepare, score
+from sciriff.scoring.tasks import EvalTask, eval_task
+from sciriff.store import Store
+
+_WORTH_WORKERS = 4_000
+"""Fewer replies are scored sooner than worker processes start."""
+
+Ended = tuple[Run, SciriffError | None]
+"""A run whose facts are written, or what went wrong with it."""
+
+
+def score_runs(runs: Sequence[Run], store: Store, workers: int = 1) -> Iterator[Ended]:
+    """Score the replies of runs and write their facts. A run that fails does not stop the others.
+
+    Args:
+        runs: the runs, whose predictions are in the store.
+        store: where predictions are and facts go.
+        workers: most processes.
+
+    Yields:
+        Each run as it ends.
+    """
+    sizes = {run.run_id: _size(run, store) for run in runs}
+    worth = sum(size.replies for size in sizes.values()) >= _WORTH_WORKERS and store.is_shared
+    pool = WorkerPool(workers if worth else 1)
+    shares = sorted(_shares(runs, pool.workers), key=lambda share: -sum(sizes[run.run_id].bytes for run in share))
+    for ended in pool.map_unordered(partial(score_together, store), shares):
+        yield from ended
+
+
+class _Size(NamedTuple):
+    replies: int
+    bytes: int
+
+
+def _size(run: Run, store: Store) -> _Size:
+    """How large the predictions are, as their manifest says."""
+    manifest = store.read_manifest(run.predictions.rpartition("/")[0]) or {}
+    entry = manifest.get("files", {}).get(FILE, {})
+    return _Size(int(entry.get("rows", 0)), int(entry.get("bytes", 0)))
+
+
+def _shares(runs: Sequence[Run], workers: int) -> list[list[Run]]:
+    """What is scored in one turn: all runs over the same instances, or parts of them if that gives too few turns."""
+    alike: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in runs:
+        alike[run.task, run.instances_sha256].append(run)
+    parts = 1 if workers == 1 or len(alike) >= 2 * workers else workers
+    return [share[start::parts] for share in alike.values() for start in range(min(parts, len(share)))]
+
+
+def score_together(store: Store, runs: Sequence[Run]) -> list[Ended]:
+    """Score runs over the same instances, line by line, and write their facts."""
+    task = eval_task(runs[0].task)
+    samples: dict[str, list[ScoredSample]] = {run.run_id: [] for run in runs}
+    failed: dict[str, SciriffError] = {}
+    waiting = {run.run_id: read_predictions(store, run.predictions) for run in runs}
+    reference = prepare(task, "")
+    while waiting:
+        for run_id, lines in list(waiting.items()):
+            try:
+                prediction = next(lines, None)
+            except (SciriffError, OSError, ValueError) as error:
+                failed[run_id] = _unreadable(error)
+                prediction = None
+            if prediction is None:
+                del waiting[run_id]
+                continue
+            if prediction["reference"] != reference.text:
+                reference = prepare(task, prediction["reference"])
+            samples[run_id].append(scored_sample(task, prediction, reference))
+    return [(run, failed.get(run.run_id) or _published(run, task, samples.pop(run.run_id), store)) for run in runs]
+
+
+def scored_sample(task: EvalTask, prediction: Mapping[str, Any], reference: Reference) -> ScoredSample:
+    """Score one line of a predictions artifact."""
+    reply = Reply(prediction["reply"], prediction.get("finish_reason") or "stop")
+    return ScoredSample(
+        instance_id=prediction["instance_id"],
+        document_id=prediction.get("document_id") or prediction["instance_id"],
+        reply=reply.text,
+        finish_reason=reply.finish_reason,
+        reference=reference.text,
+        scores=score(task, reply, reference),
+    )
+
+
+def _unreadable(error: Exception) -> SciriffError:
+    return error if isinstance(error, SciriffError) else StoreError(f"the predictions cannot be read: {error}")
+
+
+def _published(run: Run, task: EvalTask, samples: Sequence[ScoredSample], store: Store) -> SciriffError | None:
+    try:
+        write_facts(run, task, samples, store)
+    except SciriffError as error:
+        return error
+    return None

@@ -67,6 +67,21 @@ def total(scores: Iterable[SampleScore], metrics: Iterable[tuple[str, str]], pro
     )
 
 
+def merged(one: Totals, other: Totals) -> Totals:
+    """The totals of two sets of samples in one profile; metrics that only ``one`` has stay as they are."""
+    vectors: dict[tuple[Setting, str], Vector] = dict(one.vectors)
+    for key, vector in other.vectors.items():
+        before: Any = vectors.get(key)
+        vectors[key] = vector if before is None else add([vector], before)
+    return Totals(
+        one.profile,
+        vectors,
+        statuses=Counter(one.statuses) + Counter(other.statuses),
+        outcomes=Counter(one.outcomes) + Counter(other.outcomes),
+        misfits=one.misfits + other.misfits,
+    )
+
+
 def is_misfit(score: SampleScore) -> bool:
     """Whether a reply was JSON, but not of the type or with the keys that the task asks for."""
     parsed = score.status in (ParseStatus.VALID_JSON, ParseStatus.EXTRACT_SUCCESS)

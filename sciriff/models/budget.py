@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sciriff.models.registry import Price
@@ -40,6 +40,11 @@ class Purse:
     input_tokens: int = 0
     output_tokens: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """Of prompts and replies."""
+        return self.input_tokens + self.output_tokens
+
 
 @dataclass
 class Budget:
@@ -48,38 +53,38 @@ class Budget:
     Attributes:
         purse: what is shared with other models.
         price: of the model; None if it costs nothing that is known.
-        count: tokens of a text, by estimate.
+        input_tokens: key -> tokens of its prompt, by estimate.
         batch: whether the price of batches holds.
+        refused: whether a request was not let through.
     """
 
     purse: Purse
     price: Price | None
-    count: Callable[[str], int]
+    input_tokens: Mapping[str, int]
     batch: bool = False
     refused: bool = field(default=False, init=False)
-    _under_way: dict[str, tuple[float, int]] = field(default_factory=dict, init=False)
+    _reserved: dict[str, float] = field(default_factory=dict, init=False)
 
     def allows(self, request: Request) -> bool:
         """Whether the purse has enough for the request; if so, reserve it."""
         if self.price is None or self.purse.most is None:
             return True
-        tokens = self.count(text_of(request.prompt))
-        worst = self.price.cost(round(tokens * _MARGIN), request.sampling.max_tokens, batch=self.batch)
+        tokens = round(self.input_tokens.get(request.key, 0) * _MARGIN)
+        worst = self.price.cost(tokens, request.sampling.max_tokens, batch=self.batch)
         if self.purse.spent + self.purse.reserved + worst > self.purse.most:
             self.refused = True
             return False
-        self._under_way[request.key] = (worst, tokens)
+        self._reserved[request.key] = worst
         self.purse.reserved += worst
         return True
 
     def settle(self, answer: Answer) -> None:
         """Turn what was reserved into what was spent."""
-        worst, tokens = self._under_way.pop(answer.key, (0.0, 0))
-        self.purse.reserved -= worst
+        self.purse.reserved -= self._reserved.pop(answer.key, 0.0)
         if answer.text is None:
             return
-        asked = tokens if answer.input_tokens is None else answer.input_tokens
-        said = self.count(answer.text) if answer.output_tokens is None else answer.output_tokens
+        asked = self.input_tokens.get(answer.key, 0) if answer.input_tokens is None else answer.input_tokens
+        said = tokens_by_length(answer.text) if answer.output_tokens is None else answer.output_tokens
         self.purse.input_tokens += asked
         self.purse.output_tokens += said
         if self.price is not None:

@@ -90,7 +90,7 @@ class BatchBackend:
     def submit(self, requests: Iterable[Request]) -> None:
         """Submit what sits in no batch yet. Raises ModelError or BlockedError if that cannot be done."""
         wanted = {request.key: request for request in requests}
-        self._find_lost(wanted)
+        self.find_lost(wanted)
         pending = self._pending(wanted)
         self._submit([request for key, request in wanted.items() if key not in pending])
 
@@ -180,8 +180,8 @@ class BatchBackend:
         others = (each for each in self._ledger.submissions if but is None or each.id != but.id)
         return {key for each in others for key in each.keys}.intersection(wanted)
 
-    def _find_lost(self, wanted: Mapping[str, Request]) -> None:
-        """Find, in the server's list, batches of ours whose ids the ledger lacks."""
+    def find_lost(self, wanted: Mapping[str, Request]) -> None:
+        """Find, in the server's list, batches with any of these requests whose ids the ledger lacks."""
         # What others of this machine are about to submit is theirs: they claimed its requests.
         open_ones = self._ledger.submissions
         lost = {each.id: each for each in open_ones if not each.batch and not wanted.keys().isdisjoint(each.keys)}
@@ -249,6 +249,25 @@ class BatchBackend:
             for line in read_lines(self._batches.download(file)):
                 found.setdefault(str(line["custom_id"]), line)
         return found
+
+
+class Collector:
+    """Answers what sits in open batches, and nothing else: for asking live what was once submitted."""
+
+    def __init__(self, batches: BatchBackend) -> None:
+        """Collect from the batches of this backend."""
+        self._batches = batches
+
+    @property
+    def identity(self) -> str:
+        """That of the backend."""
+        return self._batches.identity
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Yield what the open batches bring; a request that they do not answer gets no answer."""
+        wanted = {request.key: request for request in requests}
+        self._batches.find_lost(wanted)
+        yield from self._batches.collect(wanted, again=False)
 
 
 def read_lines(data: bytes) -> Iterator[Mapping[str, Any]]:

@@ -85,27 +85,40 @@ class Patience:
         return random.uniform(longest / 2, longest)
 
 
-def find_server(base_url: str | None, key_variable: str, *, offline: bool) -> Server:
+def find_server(base_url: str | None, key_variable: str) -> Server:
     """The server to ask, with its key from the environment or the file ``.env``.
 
     Args:
         base_url: its address; None for ``OPENAI_BASE_URL``, else OpenAI's own.
         key_variable: environment variable with the key.
+
+    Raises:
+        UsageError: if the address is none.
+    """
+    url = _normalised(base_url or _variable("OPENAI_BASE_URL") or OPENAI)
+    return Server(url, _variable(key_variable), key_variable)
+
+
+def require_access(server: Server, *, offline: bool) -> None:
+    """Make sure, before the first request, that the server may be asked.
+
+    Args:
+        server: who is going to be asked.
         offline: whether the network is forbidden; a server on this machine can be asked all the same.
 
     Raises:
-        UsageError: if the address is none, or asking it needs the network.
+        UsageError: if asking it needs the network, which is forbidden.
         BlockedError: if OpenAI's own server would be asked without a key.
     """
-    url = _normalised(base_url or _variable("OPENAI_BASE_URL") or OPENAI)
-    server = Server(url, _variable(key_variable), key_variable)
     if offline and not server.is_local:
-        raise UsageError(f"{url} needs the network, which SCIRIFF_OFFLINE forbids; unset it, or ask a local server")
-    if not server.key and url == OPENAI:
-        raise BlockedError(
-            f"{url} wants a key: set {key_variable} in the environment or in .env, or name another server (--base-url)"
+        raise UsageError(
+            f"{server.url} needs the network, which SCIRIFF_OFFLINE forbids; unset it, or ask a local server"
         )
-    return server
+    if not server.key and server.url == OPENAI:
+        raise BlockedError(
+            f"{server.url} wants a key: set {server.key_variable} in the environment or in .env, or name another "
+            "server (--base-url)"
+        )
 
 
 def _variable(name: str) -> str:

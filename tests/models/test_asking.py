@@ -11,7 +11,7 @@ import pytest
 
 from sciriff.errors import StoreError
 from sciriff.models.instances import NotBuiltError, load_instances
-from sciriff.models.predict import predict
+from sciriff.models.predict import predict_baseline
 from sciriff.models.predictions import read_predictions
 from sciriff.store import Store
 
@@ -83,7 +83,7 @@ def test_changed_and_malformed_instances_are_named(store: Store) -> None:
 
 def test_predictions_are_made_once_per_state_of_the_data(store: Store) -> None:
     _publish(store, _instances(3))
-    first = predict("gold", load_instances(store, TASK, 4096, "validation"), store)
+    first = predict_baseline("gold", load_instances(store, TASK, 4096, "validation"), store)
     assert not first.reused
     assert list(read_predictions(store, first.path))[1] == {
         "instance_id": f"{TASK}:validation:1",
@@ -93,12 +93,12 @@ def test_predictions_are_made_once_per_state_of_the_data(store: Store) -> None:
         "finish_reason": "stop",
         "model": "gold",
     }
-    again = predict("gold", load_instances(store, TASK, 4096, "validation"), store)
+    again = predict_baseline("gold", load_instances(store, TASK, 4096, "validation"), store)
     assert again == first._replace(reused=True)
     _publish(store, _instances(4))
-    changed = predict("gold", load_instances(store, TASK, 4096, "validation"), store)
+    changed = predict_baseline("gold", load_instances(store, TASK, 4096, "validation"), store)
     assert (changed.reused, changed.model_identity) == (False, first.model_identity)
     store.write_bytes(changed.path, b"damaged")
-    repaired = predict("gold", load_instances(store, TASK, 4096, "validation"), store)
+    repaired = predict_baseline("gold", load_instances(store, TASK, 4096, "validation"), store)
     assert repaired == changed
     assert len(list(read_predictions(store, repaired.path))) == 4

@@ -14,7 +14,7 @@ from openai_server import FakeServer, at_random, content_of, echo, running
 from sciriff.errors import BlockedError, ModelError, StoreError
 from sciriff.models.openai_live import LiveBackend
 from sciriff.models.openai_requests import Dialect
-from sciriff.models.openai_server import Patience, Server, find_server
+from sciriff.models.openai_server import Patience, Server, find_server, require_access
 from sciriff.models.requests import Answer, Message, Request, Sampling, make_request
 
 QUICK = Patience(first_wait=0.01, longest_wait=0.05, reply_seconds=0.5, connect_seconds=0.5, last_seconds=1)
@@ -251,16 +251,17 @@ def test_which_server_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OTHER_KEY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BlockedError, match=r"set OPENAI_API_KEY in the environment or in \.env"):
-        find_server(None, "OPENAI_API_KEY", offline=False)
+        require_access(find_server(None, "OPENAI_API_KEY"), offline=False)
     (tmp_path / ".env").write_text("OPENAI_API_KEY=from-file\n")
-    server = find_server(None, "OPENAI_API_KEY", offline=False)
+    server = find_server(None, "OPENAI_API_KEY")
     assert (server.url, server.key) == ("https://api.openai.com/v1", "from-file")
     assert "from-file" not in repr(server)
     monkeypatch.setenv("OPENAI_BASE_URL", "HTTP://LocalHost:8000/v1/")
-    server = find_server(None, "OTHER_KEY", offline=True)
+    server = find_server(None, "OTHER_KEY")
+    require_access(server, offline=True)
     assert (server.url, server.key, server.is_local) == ("http://localhost:8000/v1", "", True)
     for url in ("ftp://x", "nonsense", "http://user:pw@host/v1", "http://h/v1?x=1"):
         with pytest.raises(Exception, match="base URL"):
-            find_server(url, "OTHER_KEY", offline=False)
+            find_server(url, "OTHER_KEY")
     with pytest.raises(Exception, match="SCIRIFF_OFFLINE forbids"):
-        find_server("https://api.example.org/v1", "OTHER_KEY", offline=True)
+        require_access(find_server("https://api.example.org/v1", "OTHER_KEY"), offline=True)

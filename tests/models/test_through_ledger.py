@@ -14,7 +14,7 @@ import pytest
 from sciriff.errors import ModelError
 from sciriff.models import asking
 from sciriff.models.asking import ask
-from sciriff.models.budget import Budget, Purse, tokens_by_length
+from sciriff.models.budget import Budget, Purse
 from sciriff.models.ledger import Ledger, open_ledger
 from sciriff.models.registry import Price
 from sciriff.models.requests import Answer, Message, Request, Sampling, make_request
@@ -149,13 +149,14 @@ def test_what_another_leaves_unanswered_is_taken_over(store: Store, monkeypatch:
     assert [answer.text for answer in got[:2]] == ["by the other", None]
 
 
+TEN = {request.key: 10 for request in questions(60)}
 PRICE = Price(input=10, output=100, looked_up=date(2026, 1, 1))
 
 
 def test_no_more_is_spent_than_the_purse_holds(store: Store) -> None:
     # 10 tokens asked, at most 100 said: at most 0.0102 dollars (11 asked, to be safe), in truth 0.0006.
     purse = Purse(most=0.0301)
-    budget = Budget(purse, PRICE, tokens_by_length)
+    budget = Budget(purse, PRICE, TEN)
     oracle = Oracle()
     with opened(store) as ledger:
         answers = list(ask(questions(60), oracle, ledger, budget))
@@ -168,7 +169,7 @@ def test_no_more_is_spent_than_the_purse_holds(store: Store) -> None:
 
 def test_batches_cost_less_and_silent_servers_are_estimated() -> None:
     purse = Purse(most=1.0)
-    budget = Budget(purse, PRICE, tokens_by_length, batch=True)
+    budget = Budget(purse, PRICE, TEN, batch=True)
     [request] = questions(1)
     assert budget.allows(request)
     assert purse.reserved == pytest.approx((10 * 11 + 100 * 100) / 1e6 / 2)
@@ -182,6 +183,6 @@ def test_batches_cost_less_and_silent_servers_are_estimated() -> None:
 
 def test_without_price_or_limit_all_may_be_asked() -> None:
     for purse, price in ((Purse(), PRICE), (Purse(most=0.0), None)):
-        budget = Budget(purse, price, tokens_by_length)
+        budget = Budget(purse, price, TEN)
         assert all(map(budget.allows, questions(5)))
         assert not budget.refused

@@ -1,0 +1,162 @@
+"""What an evaluation is going to ask and to cost, told before the first request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sciriff.building.tokenizer import bundled_tokenizer, find_tokenizer
+from sciriff.building.tokens import TokenCounter
+from sciriff.errors import SciriffError
+from sciriff.models.budget import text_of, tokens_by_length
+from sciriff.models.ledger import Ledger
+from sciriff.models.plan import ModelPlan
+from sciriff.models.requests import Request
+from sciriff.settings import Settings
+
+
+class Estimate(NamedTuple):
+    """How tokens are estimated: by what, and the function."""
+
+    by: str
+    count: Callable[[str], int]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a model is going to be asked.
+
+    Attributes:
+        model: its name.
+        requests: different requests of all tasks.
+        known: of these, in the ledger.
+        in_batches: of these, in batches that are under way.
+        refused: instances whose prompts are too long.
+        input_tokens: key -> tokens of a request that is going to be asked, by estimate.
+        output_tokens: tokens of the replies to these, if they are as long as the references.
+        most_output_tokens: tokens of the replies at most.
+        estimated_by: what tokens were estimated with.
+        cost, most_cost: US dollars for replies of these lengths; None if the price is not known.
+        batch: whether the price of batches holds.
+        in_doubt: requests of earlier runs that may have been billed without a reply.
+        torn_lines: lines of the ledger that were being written when a run was killed.
+    """
+
+    model: str
+    requests: int
+    known: int
+    in_batches: int
+    refused: int
+    input_tokens: Mapping[str, int]
+    output_tokens: int
+    most_output_tokens: int
+    estimated_by: str
+    cost: float | None
+    most_cost: float | None
+    batch: bool
+    in_doubt: int
+    torn_lines: int
+
+    @property
+    def to_ask(self) -> int:
+        """Requests that are going out."""
+        return len(self.input_tokens)
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, self._parts()))
+
+    def _parts(self) -> list[str]:
+        parts = [f"{self.model}: {self.requests:,} requests, {self.known:,} in the ledger"]
+        if self.in_batches:
+            parts.append(f"{self.in_batches:,} in batches under way")
+        parts.append(f"{self.to_ask:,} to ask")
+        if self.to_ask:
+            tokens = sum(self.input_tokens.values())
+            parts.append(
+                f"about {spell(tokens)} tokens in, {spell(self.output_tokens)} out (at most "
+                f"{spell(self.most_output_tokens)}), by {self.estimated_by}"
+            )
+        if self.cost is not None and self.most_cost is not None and self.to_ask:
+            how = ", as a batch" if self.batch else ""
+            parts.append(f"about ${self.cost:,.2f}, at most ${self.most_cost:,.2f}{how}")
+        elif self.to_ask:
+            parts.append("no price known")
+        if self.refused:
+            parts.append(f"{self.refused:,} prompts too long, not asked")
+        if self.in_doubt:
+            parts.append(f"{self.in_doubt:,} tries of earlier runs may have been billed without a reply")
+        if self.torn_lines:
+            parts.append(f"{self.torn_lines:,} torn lines in the ledger")
+        return parts
+
+
+def spell(count: int) -> str:
+    """A number of tokens in few characters: 950, 12.3k, 4.56M."""
+    if count < 1_000:
+        return str(count)
+    return f"{count / 1_000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.2f}M"
+
+
+def quote(plan: ModelPlan, ledger: Ledger, estimate: Estimate, *, batch: bool) -> Quote:
+    """Count what a model is going to be asked.
+
+    Args:
+        plan: what it is asked.
+        ledger: of its backend.
+        estimate: how tokens are estimated.
+        batch: whether it is asked in batches.
+    """
+    requests = plan.requests
+    sitting = {key for each in ledger.submissions for key in each.keys}
+    unsettled = {key: request for key, request in requests.items() if not ledger.is_settled(key)}
+    to_ask = {key: request for key, request in unsettled.items() if key not in sitting}
+    input_tokens = {key: estimate.count(text_of(request.prompt)) for key, request in to_ask.items()}
+    output_tokens = sum(_reference_tokens(plan, to_ask, estimate).values())
+    most = sum(request.sampling.max_tokens for request in to_ask.values())
+    price, tokens = plan.spec.price, sum(input_tokens.values())
+    return Quote(
+        model=plan.spec.name,
+        requests=len(requests),
+        known=len(requests) - len(unsettled),
+        in_batches=len(unsettled) - len(to_ask),
+        refused=sum(len(task.prompts.prepared) - len(task.requests) for task in plan.tasks.values()),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        most_output_tokens=most,
+        estimated_by=estimate.by,
+        cost=None if price is None else price.cost(tokens, output_tokens, batch=batch),
+        most_cost=None if price is None else price.cost(tokens, most, batch=batch),
+        batch=batch,
+        in_doubt=ledger.in_doubt,
+        torn_lines=ledger.torn_lines,
+    )
+
+
+def _reference_tokens(plan: ModelPlan, to_ask: Mapping[str, Request], estimate: Estimate) -> dict[str, int]:
+    """Key -> tokens of the reply if it is the reference."""
+    return {
+        request.key: min(estimate.count(str(each.instance["output"])), request.sampling.max_tokens)
+        for task in plan.tasks.values()
+        for each in task.prompts.prepared
+        if (request := task.requests.get(each.instance_id)) is not None and request.key in to_ask
+    }
+
+
+def estimate_for(plan: ModelPlan, settings: Settings) -> Estimate:
+    """How to estimate the tokens of a model: by its tokenizer, else by that of builds, else by length.
+
+    Where there is nothing to pay, by length, which is quick.
+    """
+    by_length = Estimate("length", tokens_by_length)
+    if plan.spec.price is None:
+        return by_length
+    if plan.kit.checkpoint is not None and (counter := plan.kit.checkpoint.counter) is not None:
+        return Estimate("its tokenizer", counter.count)
+    try:
+        found = find_tokenizer(settings)
+    except SciriffError:
+        return by_length
+    if found.path == bundled_tokenizer().path:  # it knows few words, and would count half as many again
+        return by_length
+    return Estimate(found.name, TokenCounter(found.path).count)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from sciriff.results.schema import RUNS, SAMPLES, SCORES, STATISTICS, Table, arrow_schema
+from sciriff.hashing import text_sha256
+from sciriff.results.schema import JUDGEMENT_FACTS, JUDGES, RUNS, SAMPLES, SCORES, STATISTICS, Table, arrow_schema
 from sciriff.results.values import value_of_sums
 from sciriff.scoring.metrics.statistics import KINDS
 from sciriff.scoring.outcome import Profile
 
 if TYPE_CHECKING:
     from sciriff.results.facts import ScoredSample
+    from sciriff.scoring.judge import Judgement
 
 
 def runs_table(row: Mapping[str, Any]) -> pa.Table:
@@ -77,6 +79,35 @@ def scores_table(
             }
             blocks.append(_table(SCORES, {**shared, "profile": profile.value, "metric": metric}, columns, len(vectors)))
     return pa.concat_tables(blocks) if blocks else _table(SCORES, {}, {}, 0)
+
+
+def judges_table(row: Mapping[str, Any]) -> pa.Table:
+    """The table ``judges`` with one row."""
+    return pa.Table.from_pylist([dict(row)], schema=arrow_schema(JUDGES))
+
+
+def judgements_table(shared: Mapping[str, str], judgements: Sequence[Judgement]) -> pa.Table:
+    """The table ``judgements`` of a run.
+
+    Args:
+        shared: columns that are the same in all rows: run_id, model, task, judge_model.
+        judgements: one per sample that was to be judged, in order.
+    """
+    columns: dict[str, Any] = {
+        "instance_id": [each.case.instance_id for each in judgements],
+        "document_id": [each.case.document_id for each in judgements],
+        "prompt_sha256": [each.case.text and text_sha256(each.case.text) for each in judgements],
+        "verdict": [each.verdict for each in judgements],
+        "rating": [each.rating for each in judgements],
+        "value": [each.value for each in judgements],
+        "original_value": [each.original for each in judgements],
+        "reason": [each.reason for each in judgements],
+        "error": [each.error for each in judgements],
+        "reply": [_encodable(each.reply) for each in judgements],
+        "first_reply": [_encodable(each.first_reply) for each in judgements],
+        "prompt": [each.case.text for each in judgements],
+    }
+    return _table(JUDGEMENT_FACTS, shared, columns, len(judgements))
 
 
 def _statistics(vectors: Sequence[tuple[float, ...]], kind: str, profile: Profile) -> dict[str, Any]:

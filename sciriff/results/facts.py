@@ -7,7 +7,7 @@ evaluations may write at once: they write different files, and the last one to f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,20 +96,29 @@ def write_facts(run: Run, task: EvalTask, samples: Sequence[ScoredSample], store
         SAMPLES.name: samples_table(shared, samples),
         SCORES.name: scores_table(shared, samples, task.metrics),
     }
-    files: dict[str, dict[str, Any]] = {}
-    for name, table in tables.items():
-        data, entry = _parquet(table)
-        file = f"{name}-{entry['sha256'][:16]}.parquet"
-        store.write_bytes(f"{run.folder}/{file}", data)
-        files[file] = entry
     manifest = {
         "schema": SCHEMA_VERSION,
         "kind": "facts",
         "key": run.run_id,
         "inputs": run.__dict__,
-        "files": files,
+        "files": write_fact_files(run.folder, tables, store),
     }
     store.write_manifest(run.folder, manifest)
+
+
+def write_fact_files(folder: str, tables: Mapping[str, pa.Table], store: Store) -> dict[str, dict[str, Any]]:
+    """Write tables as Parquet files named by content.
+
+    Returns:
+        File name -> its entry in a manifest.
+    """
+    files: dict[str, dict[str, Any]] = {}
+    for name, table in tables.items():
+        data, entry = _parquet(table)
+        file = f"{name}-{entry['sha256'][:16]}.parquet"
+        store.write_bytes(f"{folder}/{file}", data)
+        files[file] = entry
+    return files
 
 
 def _parquet(table: pa.Table) -> tuple[bytes, dict[str, Any]]:

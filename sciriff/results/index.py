@@ -16,11 +16,26 @@ from typing import TYPE_CHECKING, Any
 from sciriff.building.fingerprint import code_digest
 from sciriff.errors import StoreError
 from sciriff.hashing import digest
+from sciriff.results.derived import derive
 from sciriff.results.facts import FACTS
-from sciriff.results.schema import ABOUT, INDEX_TABLES, METRICS, RUNS, SAMPLES, SCORES, TASKS, Table, arrow_schema
-from sciriff.results.sums import totals_of_runs
+from sciriff.results.judge_facts import JUDGE_KIND
+from sciriff.results.schema import (
+    ABOUT,
+    COMPARISONS,
+    INDEX_TABLES,
+    JUDGEMENTS,
+    JUDGES,
+    MEANS,
+    METRICS,
+    RUNS,
+    SAMPLES,
+    SCORES,
+    TASKS,
+    Table,
+    arrow_schema,
+)
 from sciriff.results.views import MACROS, VIEWS
-from sciriff.scoring.tasks import EVAL_TASKS, eval_task
+from sciriff.scoring.tasks import EVAL_TASKS
 from sciriff.settings import Settings
 from sciriff.store import MANIFEST, Store
 
@@ -38,6 +53,8 @@ class _Facts:
     runs: tuple[str, ...]
     samples: tuple[str, ...]
     scores: tuple[str, ...]
+    judges: tuple[str, ...]
+    judgements: tuple[str, ...]
     current: tuple[str, ...]
 
 
@@ -71,20 +88,28 @@ def build_index(store: Store, path: Path) -> bool:
 def _list_facts(store: Store) -> _Facts:
     names = [f"{FACTS}/{name}" for name in store.files(FACTS)]
     there = set(names)
-    current, run_ids = [], []
+    of_runs: dict[str, list[str]] = {}
+    of_judges: list[tuple[str, list[str]]] = []
     for name in names:
         folder, _, leaf = name.rpartition("/")
         if leaf == MANIFEST:
             manifest = store.read_manifest(folder) or {}
             files = [f"{folder}/{file}" for file in sorted(manifest.get("files", {}))]
-            if there.issuperset(files):  # else the facts of this run are to be made again
-                current += files
-                run_ids.append(str(manifest.get("key")))
+            if not there.issuperset(files):
+                continue  # these facts are to be made again
+            if manifest.get("kind") == JUDGE_KIND:
+                of_judges.append((str(manifest.get("run")), files))
+            else:
+                of_runs[str(manifest.get("key"))] = files
+    judged = [files for run, files in of_judges if run in of_runs]
+    current = [file for files in (*of_runs.values(), *judged) for file in files]
     return _Facts(
         runs=tuple(name for name in names if _holds(name, RUNS)),
         samples=tuple(name for name in current if _holds(name, SAMPLES)),
         scores=tuple(name for name in current if _holds(name, SCORES)),
-        current=tuple(run_ids),
+        judges=tuple(name for name in current if _holds(name, JUDGES)),
+        judgements=tuple(name for name in current if _holds(name, JUDGEMENTS)),
+        current=tuple(of_runs),
     )
 
 
@@ -115,7 +140,9 @@ def _build(store: Store, facts: _Facts, key: str, path: Path) -> None:
         with _workspace(store, path) as folder:
             fresh = folder / path.name
             with duckdb.connect(str(fresh)) as connection:
+                connection.begin()  # or each of some hundred statements waits for the disk
                 _fill(connection, store, facts, key)
+                connection.commit()
             fresh.replace(path)
     except (OSError, duckdb.Error) as error:
         raise StoreError(
@@ -140,9 +167,14 @@ def _fill(connection: DuckDBPyConnection, store: Store, facts: _Facts, key: str)
         _create(connection, table)
     _load(connection, store, SAMPLES, facts.samples)
     _load(connection, store, SCORES, facts.scores)
+    _load(connection, store, JUDGES, facts.judges)
+    _load(connection, store, JUDGEMENTS, facts.judgements)
     _load(connection, store, RUNS, facts.runs, current=facts.current)
     _insert(connection, TASKS, _task_rows())
-    _insert(connection, METRICS, _metric_rows(connection))
+    derived = derive(connection)
+    _insert(connection, METRICS, derived.metrics)
+    _insert(connection, MEANS, derived.means)
+    _insert(connection, COMPARISONS, derived.comparisons)
     _insert(connection, ABOUT, [("key", key)])
     for macro in MACROS:
         connection.execute(macro)
@@ -212,15 +244,3 @@ def _task_rows() -> list[tuple[Any, ...]]:
         )
         for task in EVAL_TASKS
     ]
-
-
-def _metric_rows(connection: DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    runs = connection.execute("SELECT run_id, model, task, window_tokens, split FROM runs WHERE is_current").fetchall()
-    by_id = {run[0]: run for run in runs}
-    rows: list[tuple[Any, ...]] = []
-    for (run_id, profile), totals in totals_of_runs(connection).items():
-        run = by_id[run_id]
-        shaped = eval_task(run[2]).shaper(totals)
-        for shape, metrics in (("flat", shaped.flat), ("summary", shaped.summary)):
-            rows += [(*run, profile, shape, name, value) for name, value in metrics.items()]
-    return rows

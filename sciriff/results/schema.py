@@ -112,9 +112,71 @@ SCORES = Table(
     ),
 )
 
+_JUDGE = Column("judge_model", "VARCHAR", "the judge's name")
+_OUTCOME = "rated, no_answer (1 without asking), or judge_failed"
+
+JUDGES = Table(
+    "judges",
+    "One row per current run whose replies a judge rates: who judged, what came of it, or why nobody did. The ratings "
+    "are rows of scores (lm_judge_reference, lm_judge_answer) once state is done.",
+    (
+        _RUN,
+        _MODEL,
+        _TASK,
+        _JUDGE,
+        Column("judge_identity", "VARCHAR", "digest of all that the judge's replies depend on apart from the prompt"),
+        Column("prompts", "VARCHAR", "digest of the templates of its prompts"),
+        Column("state", "VARCHAR", "done; else there are no ratings: waiting (for batches), stopped or off"),
+        Column("note", "VARCHAR", "why, in words; else empty"),
+        Column("most", "BIGINT", "samples to be judged at most; NULL for all"),
+        Column("seed", "BIGINT", "seed of the draw"),
+        Column("judged", "BIGINT", "samples to be judged"),
+        Column("rated", "BIGINT", "of these, rated by the judge"),
+        Column("no_answer", "BIGINT", "of these, without an answer: 1 without asking"),
+        Column("judge_failed", "BIGINT", "of these, without a rating, in no mean"),
+        Column("asked_again", "BIGINT", "of these, asked again because the first reply gave no rating"),
+        Column("low", "DOUBLE", "the metric if all without a rating were worth 0"),
+        Column("high", "DOUBLE", "the metric if all without a rating were worth 1"),
+    ),
+)
+
+JUDGEMENTS = Table(
+    "judgements",
+    "One row per sample that was to be judged, of the current runs.",
+    (
+        _RUN,
+        _MODEL,
+        _TASK,
+        _INSTANCE,
+        _DOCUMENT,
+        _JUDGE,
+        Column("prompt_sha256", "VARCHAR", "hash of what the judge was asked; empty if it was not asked"),
+        Column("verdict", "VARCHAR", _OUTCOME),
+        Column("rating", "BIGINT", "1 to 5; NULL if the judge failed"),
+        Column("value", "DOUBLE", "(rating - 1) / 4"),
+        Column("original_value", "DOUBLE", "what the original makes of the first reply; NULL if it leaves it out"),
+        Column("reason", "VARCHAR", "why there is no rating, or why it is known without asking; else empty"),
+        Column("error", "VARCHAR", "what went wrong with the request; else empty"),
+        Column("reply", "VARCHAR", "the judge's last reply; NULL if there is none"),
+        Column("first_reply", "VARCHAR", "the reply without a rating that was asked again; NULL if none was"),
+    ),
+)
+
+_CERTAINTY = (
+    Column("low", "DOUBLE", "lower end of the 95 % interval, by a bootstrap over documents"),
+    Column("high", "DOUBLE", "upper end of that interval; NULL where there is none, e.g. of a single document"),
+    Column("standard_error", "DOUBLE", "standard error, by the same bootstrap"),
+    Column("documents", "BIGINT", "documents that the value is over"),
+)
+_BOUNDS = (
+    Column("at_worst", "DOUBLE", "what the value would be if no reply that never came had been understood"),
+    Column("at_best", "DOUBLE", "what the value would be if they had all been right"),
+)
+
 METRICS = Table(
     "metrics",
-    "Metrics of each current run as fractions, computed from the sums of scores.",
+    "Metrics of each current run as fractions, computed from the sums of scores. Intervals and bounds are those of the "
+    "shape summary; of the shape flat they are NULL.",
     (
         _RUN,
         _MODEL,
@@ -125,6 +187,49 @@ METRICS = Table(
         Column("shape", "VARCHAR", "flat (all, as in metrics_flat.json) or summary (headlines)"),
         Column("metric", "VARCHAR", "name of the metric in that shape"),
         Column("value", "DOUBLE", "0 to 1; NULL over no samples"),
+        *_CERTAINTY,
+        *_BOUNDS,
+    ),
+)
+
+MEANS = Table(
+    "means",
+    "One row per model, window and split: the mean over the headline columns it has, as a fraction, profile corrected.",
+    (
+        _MODEL,
+        _WINDOW,
+        _SPLIT,
+        Column("value", "DOUBLE", "plain mean of the columns"),
+        Column("columns", "BIGINT", "how many columns that is"),
+        *_CERTAINTY,
+        *_BOUNDS,
+    ),
+)
+
+COMPARISONS = Table(
+    "comparisons",
+    "One row per headline of every two models over the samples that both have a score of, profile corrected, and one "
+    "of their mean over the headline columns. Each two stand here once; the table macro compare asks either way round.",
+    (
+        Column("model_a", "VARCHAR", "the model whose name comes first"),
+        Column("model_b", "VARCHAR", "the other model"),
+        _WINDOW,
+        _SPLIT,
+        Column("task", "VARCHAR", "task name; all for the mean"),
+        Column("metric", "VARCHAR", "headline metric; mean for the mean"),
+        Column("value_a", "DOUBLE", "what model_a has over these samples, 0 to 1"),
+        Column("value_b", "DOUBLE", "what model_b has over these samples, 0 to 1"),
+        Column("difference", "DOUBLE", "value_a - value_b"),
+        Column("low", "DOUBLE", "lower end of the difference's 95 % interval, by a paired bootstrap over documents"),
+        Column("high", "DOUBLE", "upper end of that interval"),
+        Column("standard_error", "DOUBLE", "standard error of the difference, by the same bootstrap"),
+        Column("p_value", "DOUBLE", "two-sided, by approximate randomization over documents"),
+        Column("p_lower", "DOUBLE", "one-sided: of a difference so far down, if the models do not differ"),
+        Column("p_holm", "DOUBLE", "p_value with Holm's correction over the headline columns; NULL of other metrics"),
+        Column("detectable", "DOUBLE", "true difference found at 0.05, so corrected, with a probability of 0.8"),
+        Column("documents", "BIGINT", "documents compared"),
+        Column("samples", "BIGINT", "samples compared"),
+        Column("unpaired", "BIGINT", "samples that only one of the two has a score of; left out"),
     ),
 )
 
@@ -151,10 +256,16 @@ INDEXED_RUNS = Table(
     (*RUNS.columns, Column("is_current", "BOOLEAN", "whether this is the last run of its model, task, window, split")),
 )
 
-FACT_TABLES = (RUNS, SAMPLES, SCORES)
+JUDGEMENT_FACTS = Table(
+    JUDGEMENTS.name,
+    JUDGEMENTS.comment,
+    (*JUDGEMENTS.columns, Column("prompt", "VARCHAR", "what the judge was asked first; empty if it was not asked")),
+)
+
+FACT_TABLES = (RUNS, SAMPLES, SCORES, JUDGES, JUDGEMENT_FACTS)
 """What is written as Parquet."""
 
-INDEX_TABLES = (INDEXED_RUNS, SAMPLES, SCORES, METRICS, TASKS, ABOUT)
+INDEX_TABLES = (INDEXED_RUNS, SAMPLES, SCORES, JUDGES, JUDGEMENTS, METRICS, MEANS, COMPARISONS, TASKS, ABOUT)
 """What the index holds."""
 
 

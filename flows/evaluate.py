@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
+from flows.evaluation_artifacts import publish_tables, scored_lines, unscored_lines
 from flows.parameters import Limit, Names, SomeNames
 from flows.progress import ArtifactProgress
-from flows.runs import link_to, run_name, settings_with
+from flows.runs import run_name, settings_with
 from flows.states import end_state, error_state
 from sciriff.errors import SciriffError
 
@@ -73,35 +73,12 @@ def publish_evaluation(store: Store, report: EvaluationReport) -> None:
     create_table_artifact(
         results_table(report), key="evaluation-results", description=f"Window {report.window}, split {report.split}"
     )
-    for profile, path in report.summaries.items():
-        lines = read_tsv(store.read_bytes(path).decode())
-        create_table_artifact(
-            lines,
-            key=f"evaluation-summary-{profile.value}",
-            description=f"All models, profile {profile.value}, percent",
-        )
-        create_link_artifact(link_to(store, path), link_text=path, key=f"evaluation-table-{profile.value}")
-    create_link_artifact(Path(report.index).resolve().as_uri(), link_text="DuckDB index", key="evaluation-index")
+    publish_tables(store, report.summaries, report.index)
 
 
 def results_table(report: EvaluationReport) -> list[dict[str, Any]]:
     """One line per model, task and headline metric, in percent; then what could not be scored and why."""
-    scored = [
-        {
-            "model": result.model,
-            "task": result.task,
-            "metric": metric,
-            "percent": None if value is None else round(100 * value, 2),
-            "samples": sum(result.outcomes.values()),
-            "note": "; ".join(filter(None, ["already scored" if result.reused else "", result.data_note])),
-        }
-        for result in report.results
-        for metric, value in result.summary.items()
-    ]
-    return scored + [
-        {"model": model, "task": task, "metric": None, "percent": None, "samples": None, "note": reason}
-        for model, task, reason in unscored(report)
-    ]
+    return scored_lines(report.results) + unscored_lines(unscored(report))
 
 
 def unscored(report: EvaluationReport) -> list[tuple[str, str, str]]:
@@ -119,12 +96,3 @@ def summary_of(report: EvaluationReport) -> str:
     if not report.results:
         head = "nothing was scored: " + ("; ".join(report.not_built.values()) or "see the failures")
     return "\n".join([head, *(f"{model} {task} failed: {why}" for (model, task), why in report.failures.items())])
-
-
-def read_tsv(text: str) -> list[dict[str, Any]]:
-    """The lines of a summary table as records under its header; equal headers get the line below them added."""
-    header, *lines = [line.split("\t") for line in text.splitlines()]
-    if lines and lines[0][0] == "metric":
-        header = [" ".join(filter(None, pair)) for pair in zip(header, lines.pop(0), strict=True)]
-        header[0] = "model"
-    return [dict(zip(header, line, strict=True)) for line in lines]

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from sciriff.dataset.summary import Summary
     from sciriff.mixture import MixtureOutcome
     from sciriff.models.one_prompt import OnePrompt
+    from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
-    from sciriff.results.evaluate import EvaluationReport
+    from sciriff.results.evaluate import Confirm, EvaluationReport
+    from sciriff.results.score import ScoreReport
     from sciriff.sources.fetch import AcquiredSource
 
 MIXTURE_SEED = 76
@@ -350,40 +352,111 @@ def evaluate(
     models: Sequence[str],
     *,
     tasks: Sequence[str] | None = None,
+    data: str = "built",
     window: int = 4096,
     split: str = "validation",
     limit: int | None = None,
+    options: AskOptions | None = None,
+    constrain: bool = False,
+    confirm: Confirm | None = None,
     store: str | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> EvaluationReport:
-    """Predict with models over built evaluation tasks, score the replies and index the results.
+    """Predict with models over evaluation tasks, score the replies and index the results.
 
     Args:
-        models: model names.
-        tasks: evaluation tasks; None for all that are built.
+        models: model names: entries of ``deployments/models.yaml``, Hub repositories, folders, ``openai:NAME``.
+        tasks: evaluation tasks; None for all that there are.
+        data: ``built``, ``published``, or the path of a file or folder of instances.
         window: context window whose instances are used.
         split: split whose instances are used.
         limit: at most so many instances per task, a keyed sample that is the same for every model; None for all.
+        options: how models are asked; default: as the original asked them, live.
+        constrain: whether replies are constrained to the JSON Schema of their task's answers, where the backend can.
+        confirm: asked, with what is going to be asked, before the first request; None to go on.
         store: root of the artifacts.
         settings: default: from the environment.
         progress: where progress goes; default: nowhere.
 
     Raises:
-        UsageError: if a model or task is unknown.
+        UsageError: if a model or task is unknown, the quote is above ``options.max_cost``, or it is not confirmed.
+        SciriffError: if the data cannot be had.
     """
+    from dataclasses import replace
+
+    from sciriff.models.plan import AskOptions
     from sciriff.results.evaluate import evaluate as evaluate_models
+    from sciriff.scoring.answer_schemas import answer_schemas
     from sciriff.store import Store
 
     settings = _settings(settings, store=store)
+    options = options or AskOptions()
     return evaluate_models(
         models,
         store=Store(settings.store),
         tasks=tasks,
+        data=data,
         window=window,
         split=split,
         limit=limit,
+        options=replace(options, schemas=answer_schemas()) if constrain else options,
+        confirm=confirm,
         settings=settings,
+        progress=progress or Silent(),
+    )
+
+
+def score(
+    pred_dir: Path | str,
+    *,
+    model: str | None = None,
+    tasks: Sequence[str] | None = None,
+    max_instances: int | None = None,
+    data: str = "built",
+    window: int = 4096,
+    split: str = "validation",
+    store: str | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> ScoreReport:
+    """Score predictions that exist already: no model, key, network or GPU is needed.
+
+    Args:
+        pred_dir: folder (or file) of predictions, which is only read: samples of lm-evaluation-harness, lines of
+            prompt, pred and ref, or what :func:`evaluate` keeps; ``docs/evaluation.md`` says how it may be laid out.
+        model: score this model only; if there is one only, what it is called.
+        tasks: evaluation tasks; None for all that there are.
+        max_instances: the first so many predictions of each file; None for all.
+        data: the instances that ids, references and documents are looked up in: ``built``, ``published``, or the path
+            of a file or folder.
+        window: context window of the instances, in tokens, where the predictions do not say it.
+        split: their split, likewise.
+        store: root of the artifacts, where results are written.
+        settings: default: from the environment.
+        progress: where progress goes; default: nowhere.
+
+    Returns:
+        What was scored, what does not count and why. A file that cannot be read does not raise.
+
+    Raises:
+        UsageError: if there are no predictions, or an option is wrong.
+        StoreError: if the store cannot be written.
+    """
+    from sciriff.results.score import score_predictions
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return score_predictions(
+        Path(pred_dir),
+        store=Store(settings.store),
+        settings=settings,
+        model=model,
+        tasks=tasks,
+        max_instances=max_instances,
+        data=data,
+        window=window,
+        split=split,
         progress=progress or Silent(),
     )
 

@@ -21,6 +21,7 @@ VERBS = {
     "mix": "Make a training mixture.",
     "prompt": "Print what a model gets for an instance.",
     "evaluate": "Score models on the held-out tasks.",
+    "score": "Score predictions that exist already.",
     "leaderboard": "Print the scores of all models.",
     "tasks": "List the tasks and how they stand.",
     "show": "Print rendered instances of a task.",

@@ -2,50 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciriff.cli.parameters import NAMES, settings_with, store_option, window_option
+from sciriff.cli.parameters import (
+    NAMES,
+    ask_choices,
+    ask_options,
+    data_options,
+    prompt_options,
+    settings_with,
+    store_option,
+)
 
 if TYPE_CHECKING:
+    from sciriff.models.quote import Quote
     from sciriff.results.evaluate import EvaluationReport
-    from sciriff.results.record import TaskResult
     from sciriff.store import Store
 
 
 @click.command()
-@click.option("--model", "models", type=NAMES, required=True, help="Models, e.g. gold,lead.")
-@click.option("--tasks", type=NAMES, help="Only these evaluation tasks (default: all that are built).")
-@window_option
-@click.option(
-    "--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True, help="Which split."
-)
+@click.option("--model", "models", type=NAMES, required=True, metavar="NAME,...", help="Models, e.g. gold,lead.")
+@click.option("--tasks", type=NAMES, help="Only these evaluation tasks (default: all that there are).")
+@data_options
 @click.option("--limit", type=click.IntRange(min=1), help="Most instances per task (default: all).")
+@prompt_options
+@ask_options
+@click.option("--yes", is_flag=True, help="Do not ask whether to go on at the price of the quote.")
 @store_option
+@click.option("--offline", is_flag=True, default=None, help="Forbid the network.")
+@click.option("--mirror", metavar="URL", help="Folder or URL with a mirror.json, looked up before the network.")
 def evaluate_command(
     models: tuple[str, ...],
     tasks: tuple[str, ...] | None,
+    data: str,
     window: int,
     split: str,
     limit: int | None,
+    yes: bool,
     store: str | None,
+    offline: bool | None,
+    mirror: str | None,
+    json_schema: bool,
+    **choices: Any,
 ) -> int:
     """Predict with models, score the replies and index the scores.
 
-    Baselines that need no weights: gold (the reference itself), empty, lead (first sentences), prompt-echo.
+    A model is an entry of deployments/models.yaml (an unknown name lists them), owner/name of the Hub, a folder with
+    weights, or openai:NAME. Baselines that need no weights: gold (the reference itself), empty, lead (first sentences),
+    prompt-echo.
+
+    Each reply is kept when it arrives. After an interruption the same command goes on where it stopped, and asks
+    nothing twice.
     """
     from sciriff import api
     from sciriff.cli.progress import terminal_progress
     from sciriff.store import Store
 
-    settings = settings_with(store=store)
+    settings = settings_with(store=store, offline=offline, mirror=mirror)
     report = api.evaluate(
         models,
         tasks=tasks,
+        data=data,
         window=window,
         split=split,
         limit=limit,
+        options=ask_choices(choices),
+        constrain=json_schema,
+        confirm=None if yes or not sys.stdin.isatty() else _confirmed,
         settings=settings,
         progress=terminal_progress(),
     )
@@ -53,46 +80,23 @@ def evaluate_command(
     return int(report.exit_code)
 
 
-_STATES = {True: "already done", False: "scored"}
+def _confirmed(quotes: Sequence[Quote]) -> bool:
+    """Ask whether to go on, if that costs money as far as is known."""
+    cost = sum(each.cost or 0.0 for each in quotes)
+    return cost == 0 or click.confirm(f"Ask for about ${cost:,.2f}?", err=True)
 
 
 def evaluation_text(report: EvaluationReport, store: Store) -> str:
     """Return a table of the scores, what could not be scored and why, and where the results lie."""
-    from sciriff.cli.tables import named, shared_remarks, table
+    from sciriff.cli.results import failure_lines, place_lines, results_table
+    from sciriff.cli.tables import named, shared_remarks
 
-    parts = []
-    if report.results:
-        rows = [
-            (
-                result.model,
-                result.task,
-                "already done" if result.reused else "scored",
-                *_samples(result),
-                _scores(result),
-            )
-            for result in report.results
-        ]
-        parts.append(table(("model", "task", "state", "samples", "ended as", "scores x 100"), rows))
+    parts = [results_table(report.results)] if report.results else []
     notes = {result.task: result.data_note for result in report.results if result.data_note}
     parts += shared_remarks("note", notes.items())
     parts += [f"not built: {named(task, reason)}" for task, reason in report.not_built.items()]
-    parts += [
-        f"FAILED: {' on '.join(filter(None, (model, task)))}: {reason}"
-        for (model, task), reason in report.failures.items()
-    ]
+    parts += [f"WAITS: {' on '.join(filter(None, where))}: {reason}" for where, reason in report.waiting.items()]
+    parts += failure_lines(report.failures.items())
     if not report.results:
         return "\n".join([*parts, "nothing was scored"])
-    parts += ["", *(f"summary      {store.path(path)}" for path in report.summaries.values())]
-    parts += [f"database     {report.index}", "next         sciriff leaderboard"]
-    return "\n".join(parts)
-
-
-def _samples(result: TaskResult) -> tuple[int, str]:
-    """Return how many samples there were, and by class how they ended."""
-    ended = {outcome.value: count for outcome, count in result.outcomes.items() if count}
-    return sum(ended.values()), ", ".join(f"{count:,} {name}" for name, count in ended.items())
-
-
-def _scores(result: TaskResult) -> str:
-    values = (f"{name} {'-' if value is None else f'{100 * value:.2f}'}" for name, value in result.summary.items())
-    return ", ".join(values)
+    return "\n".join([*parts, "", *place_lines(report.summaries.values(), report.index, store)])

@@ -15,7 +15,7 @@ from sciriff.building.fingerprint import code_digest
 from sciriff.building.progress import Progress, Silent
 from sciriff.errors import ExitCode, SciriffError, StoreError, UsageError
 from sciriff.hashing import digest
-from sciriff.models.data import BUILT, load_data
+from sciriff.models.data import BUILT, load_data, require_data
 from sciriff.models.instances import InstanceSet, NotBuiltError
 from sciriff.models.predictions import (
     FILE,
@@ -28,7 +28,7 @@ from sciriff.results.existing.collect import Collection, Existing, collect
 from sciriff.results.existing.identify import Identified, Naming, identify
 from sciriff.results.existing.layout import Data
 from sciriff.results.facts import Run
-from sciriff.results.record import Recorded, TaskResult, publish, record
+from sciriff.results.record import NotRecorded, Recorded, TaskResult, publish, record_all
 from sciriff.results.tables import DEFAULT_SPLIT, DEFAULT_WINDOW
 from sciriff.scoring.outcome import Profile
 from sciriff.scoring.tasks import EVAL_TASKS, eval_task
@@ -60,7 +60,7 @@ class ScoreReport:
         results: every model and task that was scored.
         read: what was read of each file.
         failures: (model, task) -> what went wrong; the others went on.
-        missing: (model, task) of which a model that has others has no predictions.
+        missing: model -> tasks of which there are no predictions, although there are of others.
         superseded: files that do not count -> the one that counts in their place.
         unknown: files whose names speak of no evaluation task.
         unchecked: task -> why its instances are not known, so that ids and references were not checked.
@@ -72,7 +72,7 @@ class ScoreReport:
     results: tuple[TaskResult, ...]
     read: tuple[ReadFile, ...]
     failures: Mapping[tuple[str, str], str]
-    missing: tuple[tuple[str, str], ...]
+    missing: Mapping[str, tuple[str, ...]]
     superseded: Mapping[str, str]
     unknown: tuple[str, ...]
     unchecked: Mapping[str, str]
@@ -119,22 +119,27 @@ def score_predictions(
     if max_instances is not None and max_instances < 1:
         raise UsageError(f"max instances {max_instances} is not a positive number")
     names = [eval_task(name).name for name in tasks] if tasks is not None else [task.name for task in EVAL_TASKS]
+    progress = progress or Silent()
     collection = collect(place, Data(window, split), but=Path(store.path("")) if store.is_local else None)
     chosen = [each for each in _of_model(collection, model, place) if each.task in names]
+    require_data(data, window, split, settings, progress)
     store.check_writable()
 
     work = _Work(store, settings, data, max_instances)
-    with (progress or Silent()).stage("score", len(chosen)) as stage:
+    with progress.stage("read", len(chosen)) as stage:
         for existing in chosen:
-            work.score(existing)
+            work.read_in(existing)
             stage.advance(note=f"{existing.task} {existing.model}")
-    runs = [recorded.run for recorded in work.recorded]
-    published = publish(work.recorded, sorted({(run.window_tokens, run.split) for run in runs}), store, settings)
+    with progress.stage("score", len(work.runs)) as stage:
+        for done in record_all(work.runs, store, settings.workers):
+            work.scored(done)
+            stage.advance(note=f"{done.run.task} {done.run.model}")
+    published = publish(work.recorded, sorted(work.data_scored), store, settings)
     return ScoreReport(
         results=published.results,
         read=tuple(work.read),
         failures=work.failures,
-        missing=tuple(_missing(chosen, names)),
+        missing=_missing(chosen, names),
         superseded=collection.superseded,
         unknown=collection.unknown,
         unchecked=work.unchecked,
@@ -163,36 +168,56 @@ def _of_model(collection: Collection, model: str | None, place: Path) -> list[Ex
     return [replace(each, model=model) for each in collection.predictions]
 
 
-def _missing(chosen: Sequence[Existing], tasks: Sequence[str]) -> list[tuple[str, str]]:
+def _missing(chosen: Sequence[Existing], tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:
     there = {(each.model, each.task) for each in chosen}
-    models = sorted({each.model for each in chosen})
-    return [(model, task) for model in models for task in tasks if (model, task) not in there]
+    by_model = {
+        model: tuple(task for task in tasks if (model, task) not in there) for model in sorted({m for m, _ in there})
+    }
+    return {model: missing for model, missing in by_model.items() if missing}
 
 
 @dataclass
 class _Work:
-    """Scoring one file after the other; fields as of :class:`ScoreReport`."""
+    """Reading one file after the other, and what came of it; fields as of :class:`ScoreReport`."""
 
     store: Store
     settings: Settings
     data: str
     max_instances: int | None
-    recorded: list[Recorded] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
     read: list[ReadFile] = field(default_factory=list)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
     unchecked: dict[str, str] = field(default_factory=dict)
     _known: dict[tuple[str, Data], InstanceSet | None] = field(default_factory=dict)
+    _recorded: dict[str, Recorded] = field(default_factory=dict)
 
-    def score(self, existing: Existing) -> None:
-        """Score the predictions of one file; what goes wrong is told of it."""
+    def read_in(self, existing: Existing) -> None:
+        """Make a run of the predictions of one file; what goes wrong is told of it."""
         try:
-            self._score(existing)
+            self.runs.append(self._run(existing))
         except SciriffError as error:
             self.failures[existing.model, existing.task] = str(error)
         except OSError as error:
             self.failures[existing.model, existing.task] = f"{existing.origin} cannot be read: {error}"
 
-    def _score(self, existing: Existing) -> None:
+    def scored(self, done: Recorded | NotRecorded) -> None:
+        """Take in what became of a run."""
+        if isinstance(done, Recorded):
+            self._recorded[done.run.run_id] = done
+        else:
+            self.failures[done.run.model, done.run.task] = str(done.error)
+
+    @property
+    def recorded(self) -> list[Recorded]:
+        """Runs that are scored, in the order of the files."""
+        return [self._recorded[run.run_id] for run in self.runs if run.run_id in self._recorded]
+
+    @property
+    def data_scored(self) -> set[tuple[int, str]]:
+        """Windows and splits of the runs that are scored."""
+        return {(each.run.window_tokens, each.run.split) for each in self.recorded}
+
+    def _run(self, existing: Existing) -> Run:
         instances = self._instances(existing.task, existing.data)
         content = existing.read()
         found = identify(content.values, existing.task, instances.instances if instances else ())
@@ -202,7 +227,7 @@ class _Work:
             raise SciriffError(f"{existing.origin} holds no predictions{first}")
         predictions = self._in_place(existing) or self._keep(existing, found, content.sha256, instances)
         checked = instances if found.answered else None
-        run = Run(
+        return Run(
             model=existing.model,
             task=existing.task,
             window_tokens=existing.data.window,
@@ -216,7 +241,6 @@ class _Work:
             model_identity=predictions.model_identity,
             scorer=code_digest(["sciriff.scoring.tasks"]),
         )
-        self.recorded.append(record(run, self.store))
 
     def _instances(self, task: str, data: Data) -> InstanceSet | None:
         """The instances that predictions are checked against; None if there are none."""

@@ -71,7 +71,7 @@ def score_together(store: Store, runs: Sequence[Run]) -> list[Ended]:
     task = eval_task(runs[0].task)
     samples: dict[str, list[ScoredSample]] = {run.run_id: [] for run in runs}
     failed: dict[str, SciriffError] = {}
-    waiting = {run.run_id: read_predictions(store, run.predictions) for run in runs}
+    waiting = {run.run_id: read_predictions(store, run.predictions, run.sample_limit) for run in runs}
     reference = prepare(task, "")
     while waiting:
         for run_id, lines in list(waiting.items()):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conftest import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["build-sciriff", "create-mixture", "evaluate-model"]
+NAMES = ["build-sciriff", "create-mixture", "evaluate-model", "score-predictions"]
 TASKS = ["scicite_classification", "scierc_ner"]
 WINDOW = 4096
 

@@ -1,0 +1,103 @@
+"""``score-predictions``: score predictions that exist already, and index the results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from pydantic import Field
+
+from flows.evaluation_artifacts import publish_tables, scored_lines, unscored_lines
+from flows.parameters import SomeNames
+from flows.progress import ArtifactProgress
+from flows.runs import escaped, run_name, settings_with
+from flows.states import end_state, error_state
+from sciriff.errors import SciriffError
+
+if TYPE_CHECKING:
+    from sciriff.results.score import ScoreReport
+    from sciriff.store import Store
+
+
+# No Prefect cache and no retries: what was scored is in the store, and the next run goes on from there.
+@task(task_run_name="score", cache_policy=NO_CACHE, persist_result=False)
+def score(pred_dir: str, **choices: Any) -> ScoreReport:
+    """Score a folder of predictions and write facts, tables and the index."""
+    from sciriff import api
+
+    return api.score(pred_dir, **choices)
+
+
+@flow(name="score-predictions", flow_run_name=run_name)
+def score_predictions(
+    pred_dir: str,
+    model: str | None = None,
+    tasks: SomeNames = None,
+    max_instances: Annotated[int | None, Field(ge=1)] = None,
+    data: str = "built",
+    window: Annotated[int, Field(ge=1)] = 4096,
+    split: str = "validation",
+    store: str | None = None,
+) -> State[Any]:
+    """Score predictions that exist already; needs no model, key or network.
+
+    Args:
+        pred_dir: folder on the worker with a folder per model, in it a folder per task with samples of
+            lm-evaluation-harness; or harness output as it lies; or lines of prompt, pred and ref. It is only read.
+        model: score this model only; if there is one only, what it is called.
+        tasks: evaluation tasks, as a list or separated by commas; all that there are if empty.
+        max_instances: only the first so many predictions of each file; all if empty.
+        data: the instances that ids, references and documents are looked up in: built, published or a path.
+        window: context window of the instances, in tokens, where the predictions do not say it.
+        split: their split, likewise.
+        store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
+    """
+    from sciriff.store import Store
+
+    progress = ArtifactProgress("scoring-progress")
+    progress.expect(1)
+    try:
+        settings = settings_with(store=store)
+        report = score(
+            pred_dir,
+            model=model,
+            tasks=tasks,
+            max_instances=max_instances,
+            data=data,
+            window=window,
+            split=split,
+            settings=settings,
+            progress=progress,
+        )
+        publish_scores(Store(settings.store), report)
+    except SciriffError as error:
+        return error_state(error)
+    progress.finished(f"{len(report.results)} results")
+    return end_state(report.exit_code, summary_of(report))
+
+
+def publish_scores(store: Store, report: ScoreReport) -> None:
+    """Create the artifacts of a scoring. Call it inside its flow run."""
+    from sciriff.results.score_notes import notes
+
+    failed = ((model, task, reason) for (model, task), reason in report.failures.items())
+    create_table_artifact(
+        scored_lines(report.results) + unscored_lines(failed),
+        key="scoring-results",
+        description="Headline metrics, percent",
+    )
+    if told := [f"- {note.kind}: {escaped(f'{note.about}: {note.text}')}" for note in notes(report)]:
+        create_markdown_artifact("\n".join(told), key="scoring-notes")
+    publish_tables(store, {profile: paths[-1] for profile, paths in report.summaries.items() if paths}, report.index)
+
+
+def summary_of(report: ScoreReport) -> str:
+    """What the final state says: how much was scored, then every failure by name."""
+    models, tasks = ({getattr(each, part) for each in report.results} for part in ("model", "task"))
+    head = f"{len(models)} models scored on {len(tasks)} tasks; tables and index updated"
+    if not report.results:
+        head = "nothing was scored"
+    return "\n".join([head, *(f"{model} {task} failed: {why}" for (model, task), why in report.failures.items())])

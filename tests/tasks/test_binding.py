@@ -108,7 +108,7 @@ RECORDS: dict[str, Any] = {
 }
 
 
-def test_the_twelve_tasks_are_bound() -> None:
+def test_the_tasks_of_the_foundation_are_bound() -> None:
     assert set(bound_tasks()) >= set(TASKS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from sciriff.building.progress import Progress
 from sciriff.errors import ModelError, SciriffError
@@ -14,9 +15,10 @@ from sciriff.models.dialect import dialect_of
 from sciriff.models.ledger import Ledger
 from sciriff.models.openai_batch import BatchBackend, Collector
 from sciriff.models.openai_server import require_access
-from sciriff.models.plan import AskOptions, ModelPlan
-from sciriff.models.quote import Quote, spell
+from sciriff.models.plan import AskOptions, Questions
+from sciriff.models.quote import Quote, spell, spell_cost
 from sciriff.models.requests import Answer, Request
+from sciriff.models.vllm_backend import VllmBackend
 from sciriff.settings import Settings
 
 
@@ -33,8 +35,11 @@ class Asked:
     problem: SciriffError | None
 
 
+Plan = TypeVar("Plan", bound=Questions, covariant=True)
+
+
 @dataclass(frozen=True)
-class Asking:
+class Asking(Generic[Plan]):
     """A model that is about to be asked.
 
     Attributes:
@@ -47,7 +52,7 @@ class Asking:
         progress: where to tell how far it is.
     """
 
-    plan: ModelPlan
+    plan: Plan
     quote: Quote
     ledger: Ledger
     options: AskOptions
@@ -56,7 +61,7 @@ class Asking:
     progress: Progress
 
 
-def submit_batches(asking: Asking) -> None:
+def submit_batches(asking: Asking[Questions]) -> None:
     """Submit what a model is asked as batches and wait for none, so that those of several models run at once.
 
     What goes wrong goes wrong again when the model is asked, and is told there.
@@ -73,7 +78,7 @@ def submit_batches(asking: Asking) -> None:
         asking.progress.log(f"{plan.spec.name}: {error}")
 
 
-def ask_model(asking: Asking) -> Asked:
+def ask_model(asking: Asking[Questions]) -> Asked:
     """Ask everything that is not in the ledger. Replies, and errors in their place, are in the ledger afterwards."""
     plan, ledger = asking.plan, asking.ledger
     requests = [request for key, request in plan.requests.items() if not ledger.is_settled(key)]
@@ -84,17 +89,22 @@ def ask_model(asking: Asking) -> Asked:
             _ask_all(asking, requests)
     except SciriffError as error:
         problem = error
+    finally:
+        if isinstance(plan.backend, VllmBackend):
+            plan.backend.close()  # the next model needs the memory
     ledger.flush()
+    if problem is not None:  # errors of an end like this are nothing to file
+        return Asked(frozenset(key for key in earlier if not ledger.is_settled(key)), problem)
     unanswered = frozenset(key for key, answer in earlier.items() if ledger.answers.get(key) is answer)
-    if unanswered and problem is None:
+    if unanswered:
         problem = ModelError(
-            f"{asking.purse.spent:,.2f} of {asking.purse.most or 0:,.2f} US dollars are spent, and the rest may not be "
-            "enough for the next request; run the same command again with a higher --max-cost"
+            f"{spell_cost(asking.purse.spent)} of --max-cost {spell_cost(asking.purse.most or 0)} are spent, and the "
+            "rest may not be enough for the next reply; run the same command again to go on"
         )
-    return Asked(unanswered, problem if unanswered else None)
+    return Asked(unanswered, problem)
 
 
-def _ask_all(asking: Asking, requests: list[Request]) -> None:
+def _ask_all(asking: Asking[Questions], requests: list[Request]) -> None:
     plan, purse = asking.plan, asking.purse
     if plan.server is not None:
         require_access(plan.server, offline=asking.settings.offline)
@@ -108,7 +118,7 @@ def _ask_all(asking: Asking, requests: list[Request]) -> None:
         asking.progress.log(f"{plan.spec.name}: {meter}")
 
 
-def _answers(asking: Asking, requests: list[Request], gate: Gate) -> Iterator[Answer]:
+def _answers(asking: Asking[Questions], requests: list[Request], gate: Gate) -> Iterator[Answer]:
     """Ask live or in batches; what sits in a batch under way is waited for in any case, never asked twice."""
     plan, ledger = asking.plan, asking.ledger
     if plan.server is None:
@@ -127,7 +137,7 @@ def _answers(asking: Asking, requests: list[Request], gate: Gate) -> Iterator[An
         yield from ask([request for request in waiting if request.key not in collected], plan.backend, ledger, gate)
 
 
-def _batches(asking: Asking) -> BatchBackend:
+def _batches(asking: Asking[Questions]) -> BatchBackend:
     plan, options = asking.plan, asking.options
     assert plan.server is not None
     return BatchBackend(
@@ -167,7 +177,7 @@ class _Meter:
 
     @property
     def _pace(self) -> str:
-        cost = f", ${self._purse.spent - self._spent:,.2f}" if self._has_price else ""
+        cost = f", {spell_cost(self._purse.spent - self._spent)}" if self._has_price else ""
         rate = (self._replies + self._errors) / self._seconds
         return f"{rate:.1f}/s, {spell(self._purse.tokens - self._tokens)} tokens{cost}"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
-from sciriff.errors import SciriffError
+from sciriff.errors import SciriffError, UsageError
 from sciriff.models.dialect import dialect_of
 from sciriff.models.instances import InstanceSet
 from sciriff.models.openai_batch import Looks
@@ -30,6 +30,7 @@ class AskOptions:
         stay: whether to wait for batches; if not, a run ends once they are submitted, and the next one collects.
         base_url: server of models with backend ``openai``, in place of that of their entries.
         most_at_once: requests under way at once, at most.
+        gpus: GPUs that weights are spread over, in place of the number in their entries.
         max_cost: US dollars that all models together may cost; None for no limit.
         schemas: task -> JSON Schema that its replies are constrained to, where the backend can.
         patience: how long a request is tried for.
@@ -41,10 +42,19 @@ class AskOptions:
     stay: bool = True
     base_url: str | None = None
     most_at_once: int = DEFAULT_CONCURRENCY
+    gpus: int | None = None
     max_cost: float | None = None
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     patience: Patience = field(default_factory=Patience)
     looks: Looks = field(default_factory=Looks)
+
+    def __post_init__(self) -> None:
+        if self.most_at_once < 1:
+            raise UsageError(f"{self.most_at_once} requests at once are too few; ask for at least 1")
+        if self.max_cost is not None and not self.max_cost > 0:
+            raise UsageError(f"--max-cost {self.max_cost} is not a positive number of US dollars")
+        if self.gpus is not None and self.gpus < 1:
+            raise UsageError(f"{self.gpus} GPUs are too few; ask for at least 1")
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,37 @@ class TaskPlan:
     instances: InstanceSet
     prompts: PromptSet
     requests: Mapping[str, Request]
+
+
+class Questions(Protocol):
+    """What one model is asked, whoever wants to know.
+
+    Attributes:
+        spec: the model.
+        backend: who answers.
+        server: for an API, where it is.
+        requests: key -> request: one queue.
+    """
+
+    @property
+    def spec(self) -> ModelSpec:
+        """See the class."""
+        ...
+
+    @property
+    def backend(self) -> Backend:
+        """See the class."""
+        ...
+
+    @property
+    def server(self) -> Server | None:
+        """See the class."""
+        ...
+
+    @property
+    def requests(self) -> Mapping[str, Request]:
+        """See the class."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -109,6 +150,8 @@ def plan_model(
     Raises:
         SciriffError: if the model cannot be asked anything.
     """
+    if options.gpus is not None:
+        spec = spec.model_copy(update={"tensor_parallel_size": options.gpus})
     kit = open_kit(spec, options.prompts, settings)
     server = find_server(options.base_url or spec.base_url, spec.api_key_variable) if spec.backend == "openai" else None
     backend = _backend(spec, kit, server, options, settings, stack)

@@ -10,9 +10,10 @@ from sciriff.building.tokenizer import bundled_tokenizer, find_tokenizer
 from sciriff.building.tokens import TokenCounter
 from sciriff.errors import SciriffError
 from sciriff.models.budget import text_of, tokens_by_length
+from sciriff.models.checkpoint import Checkpoint
 from sciriff.models.ledger import Ledger
-from sciriff.models.plan import ModelPlan
-from sciriff.models.requests import Request
+from sciriff.models.plan import ModelPlan, Questions
+from sciriff.models.registry import ModelSpec
 from sciriff.settings import Settings
 
 
@@ -79,7 +80,7 @@ class Quote:
             )
         if self.cost is not None and self.most_cost is not None and self.to_ask:
             how = ", as a batch" if self.batch else ""
-            parts.append(f"about ${self.cost:,.2f}, at most ${self.most_cost:,.2f}{how}")
+            parts.append(f"about {spell_cost(self.cost)}, at most {spell_cost(self.most_cost)}{how}")
         elif self.to_ask:
             parts.append("no price known")
         if self.refused:
@@ -98,21 +99,43 @@ def spell(count: int) -> str:
     return f"{count / 1_000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.2f}M"
 
 
-def quote(plan: ModelPlan, ledger: Ledger, estimate: Estimate, *, batch: bool) -> Quote:
+def quote_model(plan: ModelPlan, ledger: Ledger, estimate: Estimate, *, batch: bool) -> Quote:
+    """Count what a model is going to be asked of all tasks. Arguments as of :func:`quote`."""
+    references = {
+        request.key: str(each.instance["output"])
+        for task in plan.tasks.values()
+        for each in task.prompts.prepared
+        if (request := task.requests.get(each.instance_id)) is not None
+    }
+    refused = sum(len(task.prompts.prepared) - len(task.requests) for task in plan.tasks.values())
+    return quote(plan, ledger, estimate, lambda key: estimate.count(references[key]), batch=batch, refused=refused)
+
+
+def quote(
+    plan: Questions,
+    ledger: Ledger,
+    estimate: Estimate,
+    expected: Callable[[str], int],
+    *,
+    batch: bool,
+    refused: int = 0,
+) -> Quote:
     """Count what a model is going to be asked.
 
     Args:
         plan: what it is asked.
         ledger: of its backend.
         estimate: how tokens are estimated.
+        expected: key of a request -> tokens that its reply is expected to have.
         batch: whether it is asked in batches.
+        refused: instances whose prompts are too long.
     """
     requests = plan.requests
     sitting = {key for each in ledger.submissions for key in each.keys}
     unsettled = {key: request for key, request in requests.items() if not ledger.is_settled(key)}
     to_ask = {key: request for key, request in unsettled.items() if key not in sitting}
     input_tokens = {key: estimate.count(text_of(request.prompt)) for key, request in to_ask.items()}
-    output_tokens = sum(_reference_tokens(plan, to_ask, estimate).values())
+    output_tokens = sum(min(expected(key), request.sampling.max_tokens) for key, request in to_ask.items())
     most = sum(request.sampling.max_tokens for request in to_ask.values())
     price, tokens = plan.spec.price, sum(input_tokens.values())
     return Quote(
@@ -120,7 +143,7 @@ def quote(plan: ModelPlan, ledger: Ledger, estimate: Estimate, *, batch: bool) -
         requests=len(requests),
         known=len(requests) - len(unsettled),
         in_batches=len(unsettled) - len(to_ask),
-        refused=sum(len(task.prompts.prepared) - len(task.requests) for task in plan.tasks.values()),
+        refused=refused,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         most_output_tokens=most,
@@ -133,25 +156,20 @@ def quote(plan: ModelPlan, ledger: Ledger, estimate: Estimate, *, batch: bool) -
     )
 
 
-def _reference_tokens(plan: ModelPlan, to_ask: Mapping[str, Request], estimate: Estimate) -> dict[str, int]:
-    """Key -> tokens of the reply if it is the reference."""
-    return {
-        request.key: min(estimate.count(str(each.instance["output"])), request.sampling.max_tokens)
-        for task in plan.tasks.values()
-        for each in task.prompts.prepared
-        if (request := task.requests.get(each.instance_id)) is not None and request.key in to_ask
-    }
-
-
-def estimate_for(plan: ModelPlan, settings: Settings) -> Estimate:
+def estimate_for(spec: ModelSpec, settings: Settings, checkpoint: Checkpoint | None = None) -> Estimate:
     """How to estimate the tokens of a model: by its tokenizer, else by that of builds, else by length.
 
     Where there is nothing to pay, by length, which is quick.
+
+    Args:
+        spec: the model.
+        settings: which tokenizer builds count with.
+        checkpoint: files of the model's weights, if it has any.
     """
     by_length = Estimate("length", tokens_by_length)
-    if plan.spec.price is None:
+    if spec.price is None:
         return by_length
-    if plan.kit.checkpoint is not None and (counter := plan.kit.checkpoint.counter) is not None:
+    if checkpoint is not None and (counter := checkpoint.counter) is not None:
         return Estimate("its tokenizer", counter.count)
     try:
         found = find_tokenizer(settings)

@@ -20,10 +20,10 @@ from sciriff.models.budget import Purse
 from sciriff.models.data import BUILT, load_data, require_data
 from sciriff.models.instances import InstanceSet, NotBuiltError
 from sciriff.models.ledger import open_ledger
-from sciriff.models.plan import AskOptions, plan_model
+from sciriff.models.plan import AskOptions, ModelPlan, plan_model
 from sciriff.models.predict import predict_baseline, predict_from_ledger
 from sciriff.models.predictions import Predictions
-from sciriff.models.quote import Quote, estimate_for, quote
+from sciriff.models.quote import Quote, estimate_for, quote_model
 from sciriff.models.registry import ModelSpec, find_models
 from sciriff.results.facts import Run
 from sciriff.results.record import NotRecorded, Recorded, TaskResult, publish, record_all
@@ -166,7 +166,7 @@ class _Evaluation:
             self.data, task, self.window, split, limit, store=self.store, settings=self.settings, progress=self.progress
         )
 
-    def prepare(self, specs: Iterable[ModelSpec], stack: ExitStack) -> dict[str, Asking]:
+    def prepare(self, specs: Iterable[ModelSpec], stack: ExitStack) -> dict[str, Asking[ModelPlan]]:
         """Decide what models are asked, and count what that comes to. Model -> what it is about to be asked."""
         self.purse.most = self.options.max_cost
         found = {}
@@ -177,18 +177,19 @@ class _Evaluation:
                 self._failed(spec.name, "", error)
         return found
 
-    def _prepare(self, spec: ModelSpec, stack: ExitStack) -> Asking:
+    def _prepare(self, spec: ModelSpec, stack: ExitStack) -> Asking[ModelPlan]:
         training = partial(self._instances, split="train")
         plan = plan_model(spec, self.instances, self.options, self.settings, training, stack)
         if spec.price is None and self.options.max_cost is not None and spec.backend == "openai":
             raise UsageError(
                 f"the price of {spec.name} is not known, so --max-cost cannot be kept; give it an entry with one"
             )
+        estimate = estimate_for(spec, self.settings, plan.kit.checkpoint)
         ledger = stack.enter_context(open_ledger(self.store, plan.backend.identity, spec.name, self.settings.cache))
-        quoted = quote(plan, ledger, estimate_for(plan, self.settings), batch=self.options.batch)
+        quoted = quote_model(plan, ledger, estimate, batch=self.options.batch)
         return Asking(plan, quoted, ledger, self.options, self.purse, self.settings, self.progress)
 
-    def agree(self, asked: Mapping[str, Asking], confirm: Confirm | None) -> None:
+    def agree(self, asked: Mapping[str, Asking[ModelPlan]], confirm: Confirm | None) -> None:
         """Tell what it comes to, and make sure that it is wanted.
 
         Raises:
@@ -200,13 +201,13 @@ class _Evaluation:
         cost = sum(each.cost or 0.0 for each in quotes)
         if self.purse.most is not None and cost > self.purse.most:
             raise UsageError(
-                f"about ${cost:,.2f} would be more than --max-cost {self.purse.most:,.2f}; nothing was asked. Allow "
-                "more, or ask less: --limit, --tasks, --batch"
+                f"about {spell_cost(cost)} would be more than --max-cost {spell_cost(self.purse.most)}; nothing was "
+                "asked. Allow more, or ask less: --limit, --tasks, --batch"
             )
         if confirm is not None and any(each.to_ask for each in quotes) and not confirm(quotes):
             raise UsageError("nothing was asked")
 
-    def predict(self, spec: ModelSpec, asking: Asking | None) -> None:
+    def predict(self, spec: ModelSpec, asking: Asking[ModelPlan] | None) -> None:
         """Ask a model, and note its runs."""
         if spec.backend == "baseline":
             for task, instances in self.instances.items():
@@ -216,15 +217,20 @@ class _Evaluation:
                     self._failed(spec.name, task, error)
         elif asking is not None:
             try:
-                found = predict_from_ledger(asking.plan, ask_model(asking), asking.ledger, self.store)
+                self._ask(spec.name, asking)
             except SciriffError as error:
                 self._failed(spec.name, "", error)
-                return
-            for task, predictions in found.items():
-                if isinstance(predictions, SciriffError):
-                    self._failed(spec.name, task, predictions)
-                else:
-                    self._note(spec.name, self.instances[task], predictions)
+
+    def _ask(self, model: str, asking: Asking) -> None:
+        asked = ask_model(asking)
+        found = predict_from_ledger(asking.plan, asked, asking.ledger, self.store)
+        if asked.problem is not None and all(isinstance(each, SciriffError) for each in found.values()):
+            raise asked.problem
+        for task, predictions in found.items():
+            if isinstance(predictions, SciriffError):
+                self._failed(model, task, predictions)
+            else:
+                self._note(model, self.instances[task], predictions)
 
     def _note(self, model: str, instances: InstanceSet, predictions: Predictions) -> None:
         self.runs.append(

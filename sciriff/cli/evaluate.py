@@ -82,8 +82,10 @@ def evaluate_command(
 
 def _confirmed(quotes: Sequence[Quote]) -> bool:
     """Ask whether to go on, if that costs money as far as is known."""
+    from sciriff.models.quote import spell_cost
+
     cost = sum(each.cost or 0.0 for each in quotes)
-    return cost == 0 or click.confirm(f"Ask for about ${cost:,.2f}?", err=True)
+    return cost == 0 or click.confirm(f"Ask for about {spell_cost(cost)}?", err=True)
 
 
 def evaluation_text(report: EvaluationReport, store: Store) -> str:

@@ -11,6 +11,7 @@ import click
 from sciriff.errors import UsageError
 
 if TYPE_CHECKING:
+    from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
     from sciriff.settings import Settings
 
@@ -188,3 +189,62 @@ def prompt_choices(values: dict[str, Any]) -> PromptOptions:
     from sciriff.models.prompts import PromptOptions
 
     return PromptOptions(**{each.name: values.pop(each.name) for each in fields(PromptOptions)})
+
+
+def ask_options(verb: _Decorated) -> _Decorated:
+    """Options that say how a model is asked; :func:`ask_choices` takes their values."""
+    for option in (
+        click.option(
+            "--gpus", type=click.IntRange(min=1), help="GPUs to spread weights over (default: as its entry says)."
+        ),
+        click.option("--json-schema", is_flag=True, help="Constrain replies to the JSON Schema of the task's answers."),
+        click.option(
+            "--request-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=600.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="From sending a request to an API to the last byte of its reply.",
+        ),
+        click.option(
+            "--max-concurrency",
+            type=click.IntRange(min=1),
+            default=128,
+            show_default=True,
+            help="Most requests to an API at once; how many it takes well is found out.",
+        ),
+        click.option(
+            "--base-url", metavar="URL", help="Server that speaks the OpenAI protocol, in place of the model's own."
+        ),
+        click.option(
+            "--max-cost",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="DOLLARS",
+            help="Spend no more than this.",
+        ),
+        click.option("--no-wait", is_flag=True, help="With --batch: submit, and collect with the same command later."),
+        click.option("--batch", is_flag=True, help="Ask APIs by the Batch API: half the price, within a day."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def ask_choices(values: dict[str, Any]) -> AskOptions:
+    """Take the values of :func:`ask_options` (but ``json_schema``) and :func:`prompt_options` out of arguments.
+
+    Raises:
+        UsageError: if a value is impossible.
+    """
+    from sciriff.models.openai_server import Patience
+    from sciriff.models.plan import AskOptions
+
+    return AskOptions(
+        prompts=prompt_choices(values),
+        batch=values["batch"],
+        stay=not values["no_wait"],
+        base_url=values["base_url"],
+        most_at_once=values["max_concurrency"],
+        gpus=values["gpus"],
+        max_cost=values["max_cost"],
+        patience=Patience(reply_seconds=values["request_timeout"]),
+    )

@@ -76,7 +76,7 @@ class LiveBackend:
             thread.join(_SECONDS_TO_END)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     """A request and how it has fared: failures, times it was told to wait, tries that may have been billed."""
 
@@ -98,7 +98,7 @@ class _Conversation:
         self._limit = AdaptiveLimit(most_at_once)
         self._again: deque[_Job] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._waiting = 0
+        self._waiting: set[_Job] = set()
         self._paused_until = 0.0
         self._answered = False
         self._given_up_in_a_row = 0
@@ -129,6 +129,8 @@ class _Conversation:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+        for job in (*self._again, *self._waiting):  # their tries are over, and known to have brought nothing
+            self._give_up(job, f"not asked again: {self._failure}")
 
     def _pump(self) -> None:
         """Send as much as may be under way, and notice the end."""
@@ -180,6 +182,7 @@ class _Conversation:
         if outcome.load:
             self._limit.went_badly(began, began + seconds, busy=outcome.load == "busy")
         if outcome.fatal is not None:
+            self._give_up(job, outcome.reason)
             self._fail(outcome.fatal)
         elif outcome.may_pass:
             self._try_again(job, outcome)
@@ -193,6 +196,7 @@ class _Conversation:
         job.waits += told_to_wait
         job.failures += not told_to_wait
         if not failure.reached and not self._answered and job.failures >= patience.connect_tries:
+            self._give_up(job, failure.reason)
             what_to_do = "check the address and that the server runs"
             self._fail(ModelError(f"{self._server.url} cannot be reached: {failure.reason}; {what_to_do}"))
         elif job.failures >= patience.tries or job.waits >= patience.waits:
@@ -223,11 +227,11 @@ class _Conversation:
 
     def _later(self, job: _Job, seconds: float) -> None:
         def due() -> None:
-            self._waiting -= 1
+            self._waiting.discard(job)
             self._again.append(job)
             self._pump()
 
-        self._waiting += 1
+        self._waiting.add(job)
         self._loop.call_later(seconds, due)
 
     def _fail(self, error: BaseException) -> None:

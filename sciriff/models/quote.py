@@ -99,6 +99,11 @@ def spell(count: int) -> str:
     return f"{count / 1_000:.1f}k" if count < 1_000_000 else f"{count / 1_000_000:.2f}M"
 
 
+def spell_cost(dollars: float) -> str:
+    """A sum of US dollars; small ones with more digits."""
+    return f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.2g}"
+
+
 def quote_model(plan: ModelPlan, ledger: Ledger, estimate: Estimate, *, batch: bool) -> Quote:
     """Count what a model is going to be asked of all tasks. Arguments as of :func:`quote`."""
     references = {

@@ -23,7 +23,7 @@ from sciriff.models.ledger import open_ledger
 from sciriff.models.plan import AskOptions, ModelPlan, plan_model
 from sciriff.models.predict import predict_baseline, predict_from_ledger
 from sciriff.models.predictions import Predictions
-from sciriff.models.quote import Quote, estimate_for, quote_model
+from sciriff.models.quote import Quote, estimate_for, quote_model, spell_cost
 from sciriff.models.registry import ModelSpec, find_models
 from sciriff.results.facts import Run
 from sciriff.results.record import NotRecorded, Recorded, TaskResult, publish, record_all
@@ -221,7 +221,7 @@ class _Evaluation:
             except SciriffError as error:
                 self._failed(spec.name, "", error)
 
-    def _ask(self, model: str, asking: Asking) -> None:
+    def _ask(self, model: str, asking: Asking[ModelPlan]) -> None:
         asked = ask_model(asking)
         found = predict_from_ledger(asking.plan, asked, asking.ledger, self.store)
         if asked.problem is not None and all(isinstance(each, SciriffError) for each in found.values()):

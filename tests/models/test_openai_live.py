@@ -155,9 +155,11 @@ def test_what_stops_every_request_stops_the_work(
     server: FakeServer, fault: str, error: type[Exception], message: str
 ) -> None:
     server.fault = lambda body, before: fault
+    answers: list[Answer] = []
     with pytest.raises(error, match=message):
-        list(backend(server).ask(iter(chats(200))))
-    assert sum(server.sent.values()) <= 32
+        answers.extend(backend(server).ask(iter(chats(200))))
+    assert len(answers) == server.sent.total() <= 32  # each request that was sent is known to have failed
+    assert not any(answer.text or answer.final or answer.lost_tries for answer in answers)
 
 
 def test_replies_under_way_are_not_lost_when_the_work_ends(server: FakeServer) -> None:
@@ -166,7 +168,8 @@ def test_replies_under_way_are_not_lost_when_the_work_ends(server: FakeServer) -
     received: list[Answer] = []
     with pytest.raises(BlockedError):
         received.extend(backend(server, most_at_once=8).ask(iter(chats(200))))
-    assert len(received) == server.billed.total() == 7
+    assert len([answer for answer in received if answer.text]) == server.billed.total() == 7
+    assert len(received) == server.sent.total() == 8
 
 
 def test_a_wrong_key_is_named_and_not_shown(server: FakeServer) -> None:
@@ -182,8 +185,13 @@ def test_a_server_that_is_not_there_is_named_soon() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    taken: list[Request] = []
+    answers: list[Answer] = []
+    requests = (taken.append(request) or request for request in chats(50))  # type: ignore[func-returns-value]
     with pytest.raises(ModelError, match=r"127.0.0.1:\d+/v1 cannot be reached.*that the server runs"):
-        list(LiveBackend(Server(url), Dialect("m"), patience=QUICK).ask(chats(50)))
+        answers.extend(LiveBackend(Server(url), Dialect("m"), patience=QUICK).ask(requests))
+    assert {answer.key for answer in answers} == {request.key for request in taken}
+    assert not any(answer.lost_tries or answer.final for answer in answers)
 
 
 def test_a_server_that_only_fails_ends_the_work(server: FakeServer) -> None:
@@ -191,7 +199,7 @@ def test_a_server_that_only_fails_ends_the_work(server: FakeServer) -> None:
     answers: list[Answer] = []
     with pytest.raises(ModelError, match=r"failed 10 requests in a row.*something broke"):
         answers.extend(backend(server, replace(QUICK, tries=2)).ask(iter(chats(500))))
-    assert 10 <= len(answers) <= 40
+    assert 10 <= len(answers) == len(server.sent) <= 40
     assert not any(answer.final for answer in answers)
 
 

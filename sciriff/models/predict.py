@@ -59,6 +59,18 @@ def predict_from_ledger(
     return found
 
 
+def without_reply(task: TaskPlan, ledger: Ledger) -> str:
+    """What is to be said of requests that got an error which may pass; empty if there are none."""
+    answers = [ledger.answers[request.key] for request in task.requests.values()]
+    failed = [answer for answer in answers if answer.text is None and not answer.final]
+    if not failed:
+        return ""
+    return (
+        f"{len(failed):,} of {len(answers):,} requests got no reply ({failed[0].error}); run the same command again to "
+        "ask them again"
+    )
+
+
 def _incomplete(missing: int, total: int, asked: Asked) -> SciriffError:
     message = f"{missing:,} of {total:,} requests are not answered: {asked.problem}"
     waits = asked.problem is not None and asked.problem.exit_code is ExitCode.BLOCKED

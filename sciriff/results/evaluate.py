@@ -21,12 +21,15 @@ from sciriff.models.data import BUILT, load_data, require_data
 from sciriff.models.instances import InstanceSet, NotBuiltError
 from sciriff.models.ledger import open_ledger
 from sciriff.models.plan import AskOptions, ModelPlan, plan_model
-from sciriff.models.predict import predict_baseline, predict_from_ledger
+from sciriff.models.predict import predict_baseline, predict_from_ledger, without_reply
 from sciriff.models.predictions import Predictions
 from sciriff.models.quote import Quote, estimate_for, quote_model, spell_cost
 from sciriff.models.registry import ModelSpec, find_models
 from sciriff.results.facts import Run
-from sciriff.results.record import NotRecorded, Recorded, TaskResult, publish, record_all
+from sciriff.results.judge_facts import JudgeReport
+from sciriff.results.judge_options import JudgeOptions, find_judge
+from sciriff.results.judging import judge_runs, quote_judging
+from sciriff.results.record import NotRecorded, Published, Recorded, TaskResult, publish, record_all
 from sciriff.results.tables import DEFAULT_SPLIT, DEFAULT_WINDOW
 from sciriff.scoring.outcome import Profile
 from sciriff.scoring.tasks import EVAL_TASKS, eval_task
@@ -50,6 +53,7 @@ class EvaluationReport:
         missing_columns: summary columns without a value, as in the leaderboard.
         index: the DuckDB file.
         summaries: profile -> artifact path of ``summary.tsv``.
+        judged: (model, task) -> what the judge made of it, or why it was not asked.
         quotes: what models were going to be asked, those that answer for themselves (baselines) left out.
         cost: US dollars that the replies of this run cost, as far as prices are known.
     """
@@ -63,6 +67,7 @@ class EvaluationReport:
     index: Path
     summaries: Mapping[Profile, str] = field(default_factory=dict)
     waiting: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    judged: Mapping[tuple[str, str], JudgeReport] = field(default_factory=dict)
     quotes: tuple[Quote, ...] = ()
     cost: float = 0.0
 
@@ -85,6 +90,7 @@ def evaluate(
     split: str = DEFAULT_SPLIT,
     limit: int | None = None,
     options: AskOptions | None = None,
+    judge: JudgeOptions | None = None,
     confirm: Confirm | None = None,
     progress: Progress | None = None,
 ) -> EvaluationReport:
@@ -100,6 +106,7 @@ def evaluate(
         split: their split.
         limit: at most so many samples of each task, the same for every model; None for all.
         options: how models are asked.
+        judge: who judges summaries and answers; None for nobody.
         confirm: asked once before the first request; None to go on.
         progress: where to tell how far it is.
 
@@ -114,12 +121,15 @@ def evaluate(
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit} is not a positive number of samples")
     specs = find_models(models, settings)
+    judge = judge or JudgeOptions(mode="off")
+    if judge.mode != "off":
+        find_judge(judge, settings)
     names = [eval_task(name).name for name in tasks] if tasks is not None else [task.name for task in EVAL_TASKS]
     progress = progress or Silent()
     require_data(data, window, split, settings, progress)
     store.check_writable()
 
-    evaluation = _Evaluation(store, settings, data, window, split, limit, options or AskOptions(), progress)
+    evaluation = _Evaluation(store, settings, data, window, split, limit, options or AskOptions(), judge, progress)
     evaluation.load(dict.fromkeys(names))
     with ExitStack() as stack:
         asked = evaluation.prepare([spec for spec in specs if spec.backend != "baseline"], stack)
@@ -129,7 +139,9 @@ def evaluate(
                 submit_batches(asking)
         for spec in specs:
             evaluation.predict(spec, asked.get(spec.name))
-    return evaluation.report(tuple(asking.quote for asking in asked.values()))
+    recorded = evaluation.score()
+    judged = evaluation.have_judged(recorded, confirm)
+    return evaluation.report(recorded, judged, tuple(asking.quote for asking in asked.values()))
 
 
 @dataclass
@@ -143,6 +155,7 @@ class _Evaluation:
     split: str
     limit: int | None
     options: AskOptions
+    judge: JudgeOptions
     progress: Progress
     instances: dict[str, InstanceSet] = field(default_factory=dict)
     not_built: dict[str, str] = field(default_factory=dict)
@@ -150,6 +163,7 @@ class _Evaluation:
     waiting: dict[tuple[str, str], str] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     purse: Purse = field(default_factory=Purse)
+    is_agreed: bool = False
 
     def load(self, tasks: Iterable[str]) -> None:
         """Read the instances of tasks."""
@@ -196,16 +210,21 @@ class _Evaluation:
             UsageError: if it is not.
         """
         quotes = [each.quote for each in asked.values()]
+        asking = sum(each.to_ask > 0 for each in quotes)
+        if asking and (of_judge := quote_judging(self.instances.values(), asking, self.judge, self.settings)):
+            quotes.append(of_judge)
         for each in quotes:
             self.progress.log(str(each))
         cost = sum(each.cost or 0.0 for each in quotes)
         if self.purse.most is not None and cost > self.purse.most:
             raise UsageError(
                 f"about {spell_cost(cost)} would be more than --max-cost {spell_cost(self.purse.most)}; nothing was "
-                "asked. Allow more, or ask less: --limit, --tasks, --batch"
+                "asked. Allow more, or ask less: --limit, --tasks, --batch, --judge off"
             )
-        if confirm is not None and any(each.to_ask for each in quotes) and not confirm(quotes):
-            raise UsageError("nothing was asked")
+        if confirm is not None and asking:
+            if not confirm(quotes):
+                raise UsageError("nothing was asked")
+            self.is_agreed = True
 
     def predict(self, spec: ModelSpec, asking: Asking[ModelPlan] | None) -> None:
         """Ask a model, and note its runs."""
@@ -229,8 +248,10 @@ class _Evaluation:
         for task, predictions in found.items():
             if isinstance(predictions, SciriffError):
                 self._failed(model, task, predictions)
-            else:
-                self._note(model, self.instances[task], predictions)
+                continue
+            self._note(model, self.instances[task], predictions)
+            if problem := without_reply(asking.plan.tasks[task], asking.ledger):
+                self.failures[model, task] = problem
 
     def _note(self, model: str, instances: InstanceSet, predictions: Predictions) -> None:
         self.runs.append(
@@ -267,9 +288,38 @@ class _Evaluation:
         order = {run.run_id: place for place, run in enumerate(self.runs)}
         return sorted(recorded, key=lambda each: order[each.run.run_id])
 
-    def report(self, quotes: tuple[Quote, ...]) -> EvaluationReport:
+    def have_judged(self, recorded: Sequence[Recorded], confirm: Confirm | None) -> dict[tuple[str, str], JudgeReport]:
+        """Have the judge rate what it rates. All that needs no judge is published before the judge is asked."""
+        judged = judge_runs(
+            [each.run for each in recorded],
+            self.judge,
+            self.options,
+            self.purse,
+            self.store,
+            self.settings,
+            self.progress,
+            confirm=None if self.is_agreed else confirm,
+            before_asking=lambda: self._publish(recorded),
+        )
+        reports = {}
+        for run in (each.run for each in recorded if each.run.run_id in judged):
+            done = judged[run.run_id]
+            reports[run.model, run.task] = done.report
+            if done.error is not None:
+                self._failed(run.model, run.task, type(done.error)(f"judge: {done.report.note}"))
+        return reports
+
+    def _publish(self, recorded: Sequence[Recorded]) -> Published:
+        return publish(recorded, [(self.window, self.split)], self.store, self.settings)
+
+    def report(
+        self,
+        recorded: Sequence[Recorded],
+        judged: Mapping[tuple[str, str], JudgeReport],
+        quotes: tuple[Quote, ...],
+    ) -> EvaluationReport:
         """Publish what was scored, and say what was done."""
-        published = publish(self.score(), [(self.window, self.split)], self.store, self.settings)
+        published = self._publish(recorded)
         return EvaluationReport(
             window=self.window,
             split=self.split,
@@ -277,6 +327,7 @@ class _Evaluation:
             not_built=self.not_built,
             failures=self.failures,
             waiting=self.waiting,
+            judged=judged,
             missing_columns=published.missing_columns,
             index=published.index,
             summaries={profile: paths[0] for profile, paths in published.summaries.items() if paths},

@@ -59,7 +59,7 @@ def _reference(measure: Measure, shape: Shape, text: str) -> Any:
 def _reference_original(measure: Measure, shape: Shape, text: str) -> Any:
     parsed = parse_original(text, shape)
     if parsed.status is ParseStatus.VALID_JSON and shape.holds(parsed.value):
-        with suppress(OriginalCrash):
+        with suppress(OriginalCrash, RecursionError):
             return (measure.read_reference_original or measure.read_original)(parsed.value)
     return None
 
@@ -109,7 +109,7 @@ class _Understood(NamedTuple):
         answer: what was read of it; None if it was not understood.
         expected: what was read of the reference; None if it cannot be read.
         reason: why it was not understood.
-        parsed: the JSON value of the reply; of a plain text, nothing.
+        status: what became of parsing it.
         in_parsed: whether the sample is in the setting ``valid_json``.
     """
 
@@ -117,11 +117,8 @@ class _Understood(NamedTuple):
     answer: Any
     expected: Any
     reason: Reason
-    parsed: Parsed
+    status: ParseStatus
     in_parsed: bool
-
-
-_PLAIN = Parsed(None, ParseStatus.NOT_JSON)
 
 
 def _understand(rules: Rules, asked: _Sample) -> _Understood:
@@ -131,9 +128,9 @@ def _understand(rules: Rules, asked: _Sample) -> _Understood:
     if asked.task.answer is not None:
         return _understand_json(rules, asked, asked.task.answer, text, expected)
     if Rule.FAILURES not in rules and _has_lone_surrogate(text):
-        return _Understood("", "", expected, Reason.CRASHED, _PLAIN, in_parsed=True)
+        return _Understood("", "", expected, Reason.CRASHED, ParseStatus.NOT_JSON, in_parsed=True)
     reason = Reason.NONE if text.strip() else Reason.EMPTY
-    return _Understood(text, text, expected, reason, _PLAIN, in_parsed=True)
+    return _Understood(text, text, expected, reason, ParseStatus.NOT_JSON, in_parsed=True)
 
 
 def _understand_json(rules: Rules, asked: _Sample, shape: Shape, text: str, expected: Any) -> _Understood:
@@ -152,11 +149,11 @@ def _understand_json(rules: Rules, asked: _Sample, shape: Shape, text: str, expe
             answer = (measure.read if Rule.VALUES in rules else measure.read_original)(parsed.value)
         except NotUnderstood:
             reason = reason or Reason.WRONG_SHAPE
-        except OriginalCrash:
+        except (OriginalCrash, RecursionError):  # the original's parser lets nesting through that is too deep to read
             reason = reason or Reason.CRASHED
     if is_strict:
         in_parsed = not reason
-    return _Understood(text, answer, expected, reason, parsed, in_parsed)
+    return _Understood(text, answer, expected, reason, parsed.status, in_parsed)
 
 
 _REFUSAL = re.compile(
@@ -190,15 +187,15 @@ def _has_lone_surrogate(text: str) -> bool:
 
 
 def _score(rules: Rules, asked: _Sample, understood: _Understood) -> SampleScore:
-    text, answer, expected, reason, parsed, in_parsed = understood
+    text, answer, expected, reason, status, in_parsed = understood
     reference = asked.reference.text
     if expected is None:
         return SampleScore(Outcome.SYSTEM_FAILED, Reason.BAD_REFERENCE, ParseStatus.EXTRACT_FAILURE, parsed=False)
-    if parsed is _PLAIN and reason is Reason.EMPTY and Rule.EMPTY in rules and not reference.strip():
+    if status is ParseStatus.NOT_JSON and reason is Reason.EMPTY and Rule.EMPTY in rules and not reference.strip():
         reason = Reason.NONE
     vectors: Vectors = {**asked.task.measure.compare(answer, expected, rules), "bleu": bleu_counts(text, reference)}
     outcome = Outcome.MODEL_FAILED if reason else Outcome.SCORED
-    return SampleScore(outcome, reason, parsed.status, in_parsed, vectors)
+    return SampleScore(outcome, reason, status, in_parsed, vectors)
 
 
 def _same(one: SampleScore, other: SampleScore, task: EvalTask) -> bool:
@@ -239,9 +236,8 @@ def _understand_without(
     """The reply as understood when ``rule`` is turned off and ``left`` are left, with as little work as will do."""
     if left.isdisjoint(OF_READING):
         return by_original
-    is_idle = (
-        (rule is Rule.SPECIAL_TOKENS and understood.text == by_original.text)
-        or (rule is Rule.JSON_SEARCH and understood.parsed == by_original.parsed)
-        or (rule is Rule.FAILURES and not understood.reason and by_original.reason is not Reason.CRASHED)
-    )
-    return understood if is_idle else _understand(left, asked)
+    if rule is Rule.SPECIAL_TOKENS and understood.text == by_original.text:
+        return understood
+    if rule is Rule.FAILURES and not understood.reason and by_original.reason is not Reason.CRASHED:
+        return understood
+    return _understand(left, asked)

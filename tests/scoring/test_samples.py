@@ -321,6 +321,20 @@ def test_no_text_raises_out_of_a_scorer(name: str, text: str, as_reference: bool
     _check(eval_task(name), _scores(name, text, text if as_reference else None))
 
 
+def _balanced(opening: str, closing: str, depth: int) -> str:
+    return opening * depth + "1" + closing * depth
+
+
+@pytest.mark.parametrize("depth", [99, 101, 400, 900, 950, 970, 980, 985, 990, 1100])
+@each_task
+def test_no_nesting_raises_out_of_a_scorer(name: str, depth: int) -> None:
+    lists, objects = _balanced("[", "]", depth), _balanced('{"a": ', "}", depth)
+    parts = f'{{"answer": {objects}, "evidence": {lists}, "verdict": {lists}, "Gene": [{objects}], "Task": {lists}}}'
+    for text in (lists, objects, parts, f"[[{lists}, null, {objects}, 1, 2]]", f"So: {parts}</s>\n"):
+        for reference in (REFERENCES[name], text):
+            _check(eval_task(name), _scores(name, text, reference))
+
+
 @each_task
 @settings(max_examples=150, deadline=None)
 @given(text=_REPLIES)

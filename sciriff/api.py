@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
     from sciriff.results.evaluate import Confirm, EvaluationReport
+    from sciriff.results.judge_options import JudgeOptions
     from sciriff.results.score import ScoreReport
     from sciriff.sources.fetch import AcquiredSource
 
@@ -357,6 +358,7 @@ def evaluate(
     split: str = "validation",
     limit: int | None = None,
     options: AskOptions | None = None,
+    judge: JudgeOptions | None = None,
     constrain: bool = False,
     confirm: Confirm | None = None,
     store: str | None = None,
@@ -373,6 +375,7 @@ def evaluate(
         split: split whose instances are used.
         limit: at most so many instances per task, a keyed sample that is the same for every model; None for all.
         options: how models are asked; default: as the original asked them, live.
+        judge: who judges summaries and answers, and how; default: as the original, live.
         constrain: whether replies are constrained to the JSON Schema of their task's answers, where the backend can.
         confirm: asked, with what is going to be asked, before the first request; None to go on.
         store: root of the artifacts.
@@ -387,6 +390,7 @@ def evaluate(
 
     from sciriff.models.plan import AskOptions
     from sciriff.results.evaluate import evaluate as evaluate_models
+    from sciriff.results.judge_options import JudgeOptions
     from sciriff.scoring.answer_schemas import answer_schemas
     from sciriff.store import Store
 
@@ -401,6 +405,7 @@ def evaluate(
         split=split,
         limit=limit,
         options=replace(options, schemas=answer_schemas()) if constrain else options,
+        judge=judge or JudgeOptions(),
         confirm=confirm,
         settings=settings,
         progress=progress or Silent(),

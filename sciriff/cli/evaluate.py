@@ -13,6 +13,8 @@ from sciriff.cli.parameters import (
     ask_choices,
     ask_options,
     data_options,
+    judge_choices,
+    judge_options,
     prompt_options,
     settings_with,
     store_option,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=1), help="Most instances per task (default: all).")
 @prompt_options
 @ask_options
+@judge_options
 @click.option("--yes", is_flag=True, help="Do not ask whether to go on at the price of the quote.")
 @store_option
 @click.option("--offline", is_flag=True, default=None, help="Forbid the network.")
@@ -71,6 +74,7 @@ def evaluate_command(
         split=split,
         limit=limit,
         options=ask_choices(choices),
+        judge=judge_choices(choices),
         constrain=json_schema,
         confirm=None if yes or not sys.stdin.isatty() else _confirmed,
         settings=settings,
@@ -90,12 +94,13 @@ def _confirmed(quotes: Sequence[Quote]) -> bool:
 
 def evaluation_text(report: EvaluationReport, store: Store) -> str:
     """Return a table of the scores, what could not be scored and why, and where the results lie."""
-    from sciriff.cli.results import failure_lines, place_lines, results_table
+    from sciriff.cli.results import failure_lines, judge_lines, place_lines, results_table
     from sciriff.cli.tables import named, shared_remarks
 
     parts = [results_table(report.results)] if report.results else []
     notes = {result.task: result.data_note for result in report.results if result.data_note}
     parts += shared_remarks("note", notes.items())
+    parts += judge_lines(report.judged)
     parts += [f"not built: {named(task, reason)}" for task, reason in report.not_built.items()]
     parts += [f"WAITS: {' on '.join(filter(None, where))}: {reason}" for where, reason in report.waiting.items()]
     parts += failure_lines(report.failures.items())

@@ -13,6 +13,7 @@ from sciriff.errors import UsageError
 if TYPE_CHECKING:
     from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
+    from sciriff.results.judge_options import JudgeOptions
     from sciriff.settings import Settings
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -227,6 +228,54 @@ def ask_options(verb: _Decorated) -> _Decorated:
     ):
         verb = option(verb)
     return verb
+
+
+def judge_options(verb: _Decorated) -> _Decorated:
+    """Options that say who judges summaries and answers; :func:`judge_choices` takes their values."""
+    for option in (
+        click.option(
+            "--judge-samples",
+            type=CountOrAll(),
+            metavar="N|all",
+            help="Most samples per task that are judged.  [default: 100 of MuP, all of Qasper]",
+        ),
+        click.option(
+            "--judge-base-url", metavar="URL", help="The judge's server, if it is not that of its entry or OpenAI's."
+        ),
+        click.option(
+            "--judge-model",
+            metavar="NAME",
+            default="gpt-4o-2024-08-06",
+            show_default=True,
+            help="Who judges: an API model of deployments/models.yaml, openai:NAME, vllm:NAME.",
+        ),
+        click.option(
+            "--judge",
+            type=click.Choice(["live", "batch", "off"]),
+            default="live",
+            show_default=True,
+            help="How the judge of MuP and Qasper is asked. Without a key it is not asked, and nothing else waits.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def judge_choices(values: dict[str, Any]) -> JudgeOptions:
+    """Take the values of :func:`judge_options` out of a verb's keyword arguments.
+
+    Raises:
+        UsageError: if a value is impossible.
+    """
+    from sciriff.results.judge_options import JudgeOptions
+
+    samples = values.pop("judge_samples")
+    return JudgeOptions(
+        mode=values.pop("judge"),
+        model=values.pop("judge_model"),
+        base_url=values.pop("judge_base_url"),
+        samples="all" if samples == CountOrAll.all else samples,
+    )
 
 
 def ask_choices(values: dict[str, Any]) -> AskOptions:

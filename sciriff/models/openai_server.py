@@ -99,12 +99,13 @@ def find_server(base_url: str | None, key_variable: str) -> Server:
     return Server(url, _variable(key_variable), key_variable)
 
 
-def require_access(server: Server, *, offline: bool) -> None:
+def require_access(server: Server, *, offline: bool, option: str = "--base-url") -> None:
     """Make sure, before the first request, that the server may be asked.
 
     Args:
         server: who is going to be asked.
         offline: whether the network is forbidden; a server on this machine can be asked all the same.
+        option: what names another server, for messages.
 
     Raises:
         UsageError: if asking it needs the network, which is forbidden.
@@ -117,7 +118,7 @@ def require_access(server: Server, *, offline: bool) -> None:
     if not server.key and server.url == OPENAI:
         raise BlockedError(
             f"{server.url} wants a key: set {server.key_variable} in the environment or in .env, or name another "
-            "server (--base-url)"
+            f"server ({option})"
         )
 
 

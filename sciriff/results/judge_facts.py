@@ -118,11 +118,13 @@ def kept_judgements(run: Run, judge: Judge, store: Store) -> JudgeReport | None:
     return _report(manifest)
 
 
-def is_judged(run: Run, store: Store) -> bool:
-    """Whether there are judgements of a run, by whatever judge."""
+def earlier_judgements(run: Run, store: Store) -> JudgeReport | None:
+    """What any judge made of a run; None if none has judged it."""
     manifest = store.read_manifest(judge_folder(run)) or {}
-    done = manifest.get("run") == run.run_id and _report(manifest).state is JudgeState.DONE
-    return done and not store.damaged(judge_folder(run), manifest)
+    if manifest.get("run") != run.run_id or store.damaged(judge_folder(run), manifest):
+        return None
+    report = _report(manifest)
+    return report if report.state is JudgeState.DONE else None
 
 
 def _report(manifest: Mapping[str, Any]) -> JudgeReport:
@@ -160,7 +162,7 @@ def write_judgements(
 
 def write_unjudged(run: Run, judge: Judge, state: JudgeState, note: str, store: Store) -> JudgeReport:
     """Write why there is no judgement of a run. Raises as :func:`write_judgements`."""
-    report = _described(judge, state, note)
+    report = unjudged(judge, state, note)
     _write(run, judge, report, {}, store, complete=False)
     return report
 
@@ -191,7 +193,7 @@ def summed_up(judge: Judge, judgements: Sequence[Judgement]) -> JudgeReport:
     ended = {verdict: sum(each.verdict is verdict for each in judgements) for verdict in Verdict}
     low, high = bounds([each.value for each in judgements]) or (None, None)
     return replace(
-        _described(judge, JudgeState.DONE, _failures(judgements)),
+        unjudged(judge, JudgeState.DONE, _failures(judgements)),
         judged=len(judgements),
         rated=ended[Verdict.RATED],
         no_answer=ended[Verdict.NO_ANSWER],
@@ -202,7 +204,8 @@ def summed_up(judge: Judge, judgements: Sequence[Judgement]) -> JudgeReport:
     )
 
 
-def _described(judge: Judge, state: JudgeState, note: str = "") -> JudgeReport:
+def unjudged(judge: Judge, state: JudgeState, note: str = "") -> JudgeReport:
+    """A report that says who judges, and counts nothing."""
     return JudgeReport(judge.name, judge.identity, judge.prompts, judge.most, judge.seed, state, note)
 
 

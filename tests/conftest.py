@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+for _key in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):  # no test may spend anybody's money
+    os.environ.pop(_key, None)
+
+
+@pytest.fixture(scope="session")
+def conformance() -> Path:
+    """Reference values of the original scorers; not part of the repository."""
+    shared = os.environ.get("SCIRIFF_SHARED")
+    folder = (Path(shared) if shared else Path(__file__).parents[1].parent / "shared") / "conformance"
+    if not folder.is_dir():
+        pytest.skip(f"no reference values at {folder} (set SCIRIFF_SHARED)")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import Any, Self
 
 from sciriff.building.fingerprint import code_digest
 from sciriff.building.progress import Progress, Silent
 from sciriff.errors import ExitCode, SciriffError, StoreError, UsageError
 from sciriff.hashing import digest
+from sciriff.models.budget import Purse
 from sciriff.models.data import BUILT, load_data, require_data
 from sciriff.models.instances import InstanceSet, NotBuiltError
+from sciriff.models.plan import AskOptions
 from sciriff.models.predictions import (
     FILE,
     Predictions,
@@ -28,6 +32,9 @@ from sciriff.results.existing.collect import Collection, Existing, collect
 from sciriff.results.existing.identify import Identified, Naming, identify
 from sciriff.results.existing.layout import Data
 from sciriff.results.facts import Run
+from sciriff.results.judge_facts import JudgeReport
+from sciriff.results.judge_options import JudgeOptions, find_judge
+from sciriff.results.judging import Confirm, by_model_and_task, judge_runs
 from sciriff.results.record import NotRecorded, Recorded, TaskResult, publish, record_all
 from sciriff.results.tables import DEFAULT_SPLIT, DEFAULT_WINDOW
 from sciriff.scoring.outcome import Profile
@@ -67,6 +74,8 @@ class ScoreReport:
         missing_columns: summary columns without a value.
         index: the DuckDB file.
         summaries: profile -> artifact paths of each ``summary.tsv``.
+        judged: (model, task) -> what the judge made of it, or why it was not asked.
+        waiting: (model, task) -> what the judge waits for: money, batches under way.
     """
 
     results: tuple[TaskResult, ...]
@@ -79,11 +88,15 @@ class ScoreReport:
     missing_columns: tuple[str, ...]
     index: Path
     summaries: Mapping[Profile, tuple[str, ...]]
+    judged: Mapping[tuple[str, str], JudgeReport] = field(default_factory=dict)
+    waiting: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> ExitCode:
-        """FAILED if something failed, or if there was nothing to score."""
-        return ExitCode.FAILED if self.failures or not self.results else ExitCode.DONE
+        """FAILED if something failed, or if there was nothing to score; BLOCKED if the judge waits for the user."""
+        if self.failures or not self.results:
+            return ExitCode.FAILED
+        return ExitCode.BLOCKED if self.waiting else ExitCode.DONE
 
 
 def score_predictions(
@@ -97,6 +110,9 @@ def score_predictions(
     data: str = BUILT,
     window: int = DEFAULT_WINDOW,
     split: str = DEFAULT_SPLIT,
+    judge: JudgeOptions | None = None,
+    asking: AskOptions | None = None,
+    confirm: Confirm | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
     """Score the predictions of a folder.
@@ -110,6 +126,9 @@ def score_predictions(
         max_instances: the first so many predictions of each file; None for all.
         data: the instances that ids, references and documents are looked up in: ``built``, ``published`` or a path.
         window, split: of predictions that do not say what they answer.
+        judge: who judges summaries and answers; None for nobody.
+        asking: how the judge is asked, and what it may cost.
+        confirm: asked once before the judge's first request; None to go on.
         progress: where to tell how far it is.
 
     Raises:
@@ -120,6 +139,9 @@ def score_predictions(
         raise UsageError(f"max instances {max_instances} is not a positive number")
     names = [eval_task(name).name for name in tasks] if tasks is not None else [task.name for task in EVAL_TASKS]
     progress = progress or Silent()
+    judge, asking = judge or JudgeOptions(mode="off"), asking or AskOptions()
+    if judge.mode != "off":
+        find_judge(judge, settings)
     collection = collect(place, Data(window, split), but=Path(store.path("")) if store.is_local else None)
     chosen = [each for each in _of_model(collection, model, place) if each.task in names]
     require_data(data, window, split, settings, progress)
@@ -134,7 +156,23 @@ def score_predictions(
         for done in record_all(work.runs, store, settings.workers):
             work.scored(done)
             stage.advance(note=f"{done.run.task} {done.run.model}")
-    published = publish(work.recorded, sorted(work.data_scored), store, settings)
+    publish_all = partial(publish, work.recorded, sorted(work.data_scored), store, settings)
+    runs = [each.run for each in work.recorded]
+    judged = judge_runs(
+        runs,
+        judge,
+        asking,
+        Purse(most=asking.max_cost),
+        store,
+        settings,
+        progress,
+        confirm=confirm,
+        before_asking=publish_all,
+    )
+    reports, errors = by_model_and_task(runs, judged)
+    waiting = {where: str(error) for where, error in errors.items() if error.exit_code is ExitCode.BLOCKED}
+    work.failures |= {where: str(error) for where, error in errors.items() if where not in waiting}
+    published = publish_all()
     return ScoreReport(
         results=published.results,
         read=tuple(work.read),
@@ -146,6 +184,8 @@ def score_predictions(
         missing_columns=published.missing_columns,
         index=published.index,
         summaries=published.summaries,
+        judged=reports,
+        waiting=waiting,
     )
 
 
@@ -225,17 +265,19 @@ class _Work:
         if not found.lines:
             first = f"; line {found.bad[0].number}: {found.bad[0].reason}" if found.bad else ""
             raise SciriffError(f"{existing.origin} holds no predictions{first}")
-        predictions = self._in_place(existing) or self._keep(existing, found, content.sha256, instances)
+        kept = self._in_place(existing)
+        predictions = kept or self._keep(existing, found, content.sha256, instances)
+        asked = _Asked.of(existing.manifest) if kept else _Asked()
         checked = instances if found.answered else None
         return Run(
             model=existing.model,
             task=existing.task,
             window_tokens=existing.data.window,
             split=existing.data.split,
-            sample_limit=self.max_instances or existing.limit,
-            data_note=_note(found, checked),
-            build_key=checked.build_key if checked else "",
-            instances_sha256=checked.sha256 if checked else "",
+            sample_limit=self.max_instances or asked.limit,
+            data_note=_note(found, checked, is_ours=bool(asked.instances_sha256)),
+            build_key=asked.build_key or (checked.build_key if checked else ""),
+            instances_sha256=asked.instances_sha256 or (checked.sha256 if checked else ""),
             predictions=predictions.path,
             predictions_sha256=predictions.sha256,
             model_identity=predictions.model_identity,
@@ -278,15 +320,32 @@ class _Work:
             "model": existing.model,
             "model_identity": existing.model_identity,
             "inputs": {"path": existing.origin, "sha256": sha256},
-            "parameters": {"window": existing.data.window, "split": existing.data.split, "limit": existing.limit},
+            "parameters": {"window": existing.data.window, "split": existing.data.split, "limit": None},
         }
         lines = ({**line, "model": existing.model} for line in found.lines)
         return keep_predictions(folder, key, lines, about, self.store)
 
 
-def _note(found: Identified, instances: InstanceSet | None) -> str:
+@dataclass(frozen=True)
+class _Asked:
+    """What an evaluation of ours says of the instances that it asked about; fields as of :class:`Run`."""
+
+    build_key: str = ""
+    instances_sha256: str = ""
+    limit: int | None = None
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Self:
+        """Read it from the manifest of predictions; of those that did not come about here it says nothing."""
+        inputs, parameters = manifest.get("inputs", {}), manifest.get("parameters", {})
+        if not parameters.get("instances"):
+            return cls()
+        return cls(str(inputs.get("build_key", "")), str(parameters["instances"]), parameters.get("limit"))
+
+
+def _note(found: Identified, instances: InstanceSet | None, *, is_ours: bool) -> str:
     """What a reader of the scores should know of the predictions."""
-    notes = ["existing predictions"]
+    notes = [] if is_ours else ["existing predictions"]
     if instances is not None and instances.note:
         notes.append(instances.note)
     if found.bad:

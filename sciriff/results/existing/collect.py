@@ -36,7 +36,7 @@ class Existing:
         path: the file; of a ledger its folder.
         read: reads them; raises OSError.
         model_identity: digest of all that replies depend on apart from the prompt, as far as that is known.
-        limit: how many samples were asked for, if those who asked say so.
+        manifest: of predictions of this pipeline; else empty.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Existing:
     path: Path
     read: Callable[[], Content]
     model_identity: str
-    limit: int | None = None
+    manifest: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,6 @@ def _refuse(error: OSError) -> None:
 def _of_file(root: Path, file: PredictionFile) -> Existing:
     path = root / file.path
     manifest = _manifest(path) if file.format is Format.ARTIFACT else {}
-    limit = manifest.get("parameters", {}).get("limit")
     return Existing(
         model=file.model,
         task=file.task,
@@ -120,7 +119,7 @@ def _of_file(root: Path, file: PredictionFile) -> Existing:
         path=path,
         read=partial(_read_file, path),
         model_identity=str(manifest.get("model_identity") or _identity(file.model)),
-        limit=limit if isinstance(limit, int) else None,
+        manifest=manifest,
     )
 
 
@@ -160,6 +159,7 @@ def _of_ledgers(
                 path=root / folder,
                 read=partial(_read_records, records),
                 model_identity=replies.identity or _identity(replies.model),
+                manifest={},
             )
             key = (existing.model, task, data)
             if key in counting:

@@ -131,12 +131,10 @@ def _answers(values: Iterable[Line | Bad], bad: list[Bad]) -> Iterator[_Answer]:
 
 def _one_filter(answers: Sequence[_Answer]) -> tuple[list[_Answer], dict[str, int]]:
     """Of a reply that the harness cut in several ways, the way that counts: ``none``, else the first."""
-    filters = list(dict.fromkeys(answer.given.filter for answer in answers))
-    if len(filters) < 2:
-        return list(answers), {}
-    counting = "none" if "none" in filters else filters[0]
-    others = Counter(answer.given.filter for answer in answers if answer.given.filter != counting)
-    return [answer for answer in answers if answer.given.filter == counting], dict(others)
+    filters = list(dict.fromkeys(answer.given.filter for answer in answers if answer.given.filter))
+    counting = "none" if "none" in filters else next(iter(filters), "")
+    others = Counter(answer.given.filter for answer in answers if answer.given.filter not in ("", counting))
+    return [answer for answer in answers if answer.given.filter in ("", counting)], dict(others)
 
 
 def _identity(answer: _Answer, task: str, matcher: _Matcher) -> tuple[str, Naming]:

@@ -7,6 +7,7 @@ indentation says that an element begins, so that one that is broken does not spo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
@@ -58,15 +59,19 @@ def _unmarked(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield line if number else line.removeprefix(_BYTE_ORDER_MARK)
 
 
+_ELEMENT = re.compile(rb"  [^\s}\]]")
+
+
 def _elements(numbered: Iterator[tuple[int, bytes]]) -> Iterator[Line | Bad]:
-    """Elements of an indented list: from a line ``  {`` up to the next."""
+    """Elements of an indented list: each from a line that is indented by two up to the next."""
     start, element = 0, bytearray()
     for number, line in numbered:
-        if line.rstrip() in (b"  {", b"]"):
-            if element:
-                yield from _values(start, bytes(element))
-            start, element = number, bytearray()
-        if line.rstrip() != b"]":
+        ends = line.rstrip() == b"]"
+        if element and (ends or _ELEMENT.match(line)):
+            yield from _values(start, bytes(element))
+            element.clear()
+        if not ends:
+            start = start if element else number
             element += line
     if element:
         yield from _values(start, bytes(element))

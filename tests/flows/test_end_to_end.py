@@ -114,6 +114,7 @@ def test_the_server_refuses_wrong_parameters_before_anything_runs(
 def test_mixture_and_evaluation_of_what_was_built(server: Server, expected: dict[str, str]) -> None:
     from flows.evaluate import evaluate_model
     from flows.mixture import create_mixture
+    from flows.score import score_predictions
 
     store = str(server.folder / "alone")
     mixed = create_mixture(instances_per_task=5, tulu="none", include_eval_tasks=True, store=store, return_state=True)
@@ -128,6 +129,13 @@ def test_mixture_and_evaluation_of_what_was_built(server: Server, expected: dict
     percents = {(line["model"], line["percent"]) for line in artifact(server, "evaluation-results")}
     assert percents == {("gold", 100.0), ("empty", 0.0)}
     assert {line["model"] for line in artifact(server, "evaluation-summary-corrected")} == {"gold", "empty"}
+
+    again = score_predictions(pred_dir=f"{store}/results/predictions", model="gold", store=store, return_state=True)
+    assert (again.name, again.message) == ("Completed", "1 models scored on 1 tasks; tables and index updated")
+    assert [(line["model"], line["percent"]) for line in artifact(server, "scoring-results")] == [("gold", 100.0)]
+    none = score_predictions(pred_dir=f"{store}/instructions", store=store, return_state=True)
+    assert none.name == "Failed"
+    assert "found none" in (none.message or "")
 
     missing = create_mixture(tulu="none", store=str(server.folder / "nothing"), return_state=True)
     assert missing.name == "Failed"

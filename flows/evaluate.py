@@ -12,11 +12,12 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows.evaluation_artifacts import publish_tables, scored_lines, unscored_lines
-from flows.parameters import Limit, Names, SomeNames
+from flows.parameters import JudgeMode, JudgeSamples, Limit, Names, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import run_name, settings_with
 from flows.states import end_state, error_state
 from sciriff.errors import SciriffError
+from sciriff.results.judge_options import DEFAULT_JUDGE, JudgeOptions
 
 if TYPE_CHECKING:
     from sciriff.results.evaluate import EvaluationReport
@@ -39,6 +40,10 @@ def evaluate_model(
     window: Annotated[int, Field(ge=1)] = 4096,
     split: str = "validation",
     limit: Limit = None,
+    judge: JudgeMode = "live",
+    judge_model: str = DEFAULT_JUDGE,
+    judge_base_url: str | None = None,
+    judge_samples: JudgeSamples = None,
     store: str | None = None,
 ) -> State[Any]:
     """Score models on the held-out tasks.
@@ -49,6 +54,11 @@ def evaluate_model(
         window: context window, in tokens, whose instances are used.
         split: split whose instances are used.
         limit: at most so many instances per task, the same ones for every model; "all" for no limit.
+        judge: how the judge of summaries and answers is asked: live, batch (half the price, within a day) or off.
+            Without a key it is not asked, and nothing else waits.
+        judge_model: who judges: an API model of deployments/models.yaml, openai:NAME or vllm:NAME.
+        judge_base_url: the judge's server, if it is not that of its entry or OpenAI's.
+        judge_samples: most samples per task that are judged, or "all"; if empty, 100 of MuP and all of Qasper.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
     """
     from sciriff.store import Store
@@ -59,7 +69,14 @@ def evaluate_model(
         settings = settings_with(store=store)
         shelf = Store(settings.store)
         report = evaluate(
-            model, tasks=tasks, window=window, split=split, limit=limit, settings=settings, progress=progress
+            model,
+            tasks=tasks,
+            window=window,
+            split=split,
+            limit=limit,
+            judge=JudgeOptions(judge, judge_model, judge_base_url, judge_samples),
+            settings=settings,
+            progress=progress,
         )
         publish_evaluation(shelf, report)
     except SciriffError as error:
@@ -78,13 +95,14 @@ def publish_evaluation(store: Store, report: EvaluationReport) -> None:
 
 def results_table(report: EvaluationReport) -> list[dict[str, Any]]:
     """One line per model, task and headline metric, in percent; then what could not be scored and why."""
-    return scored_lines(report.results) + unscored_lines(unscored(report))
+    return scored_lines(report.results, report.judged) + unscored_lines(unscored(report))
 
 
 def unscored(report: EvaluationReport) -> list[tuple[str, str, str]]:
     """Model (empty: all of them), task and reason of what has no result."""
     return [
         *((model, task, reason) for (model, task), reason in report.failures.items()),
+        *((model, task, f"waits: {reason}") for (model, task), reason in report.waiting.items()),
         *(("", task, reason) for task, reason in report.not_built.items()),
     ]
 

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Any
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
 from flows.runs import link_to
+from sciriff.scoring.tasks import eval_task
 
 if TYPE_CHECKING:
+    from sciriff.results.judge_facts import JudgeReport
     from sciriff.results.record import TaskResult
     from sciriff.scoring.outcome import Profile
     from sciriff.store import Store
 
 
-def scored_lines(results: Iterable[TaskResult]) -> list[dict[str, Any]]:
-    """One line per model, task and headline metric, in percent."""
+def scored_lines(results: Iterable[TaskResult], judged: Mapping[tuple[str, str], JudgeReport]) -> list[dict[str, Any]]:
+    """One line per model, task and headline metric, in percent; a judge's say what the judge did."""
+    judges = {(model, eval_task(task).judged): str(report) for (model, task), report in judged.items()}
+
+    def note(result: TaskResult, metric: str) -> str:
+        reused = "already scored" if result.reused else ""
+        return "; ".join(filter(None, [reused, result.data_note, judges.get((result.model, metric), "")]))
+
     return [
         {
             "model": result.model,
@@ -25,7 +33,7 @@ def scored_lines(results: Iterable[TaskResult]) -> list[dict[str, Any]]:
             "metric": metric,
             "percent": None if value is None else round(100 * value, 2),
             "samples": sum(result.outcomes.values()),
-            "note": "; ".join(filter(None, ["already scored" if result.reused else "", result.data_note])),
+            "note": note(result, metric),
         }
         for result in results
         for metric, value in result.summary.items()

@@ -7,9 +7,9 @@ value against the deployment's schema before any of our code sees it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 
 def split_list(value: Any) -> Any:
@@ -44,6 +44,12 @@ SomeNames = Annotated[list[str] | None, BeforeValidator(none_if_empty), _list_sc
 
 Integers = Annotated[tuple[int, ...], BeforeValidator(split_list), _list_schema("integer", "integer", "string")]
 """One or more whole numbers."""
+
+JudgeMode = Literal["live", "batch", "off"]
+"""How a judge is asked."""
+
+JudgeSamples = Annotated[int, Field(ge=1)] | Literal["all"] | None
+"""How many samples of a task are judged at most; None for the task's own number."""
 
 Limit = Annotated[
     int | None,

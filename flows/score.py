@@ -11,11 +11,12 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows.evaluation_artifacts import publish_tables, scored_lines, unscored_lines
-from flows.parameters import SomeNames
+from flows.parameters import JudgeMode, JudgeSamples, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import escaped, run_name, settings_with
 from flows.states import end_state, error_state
 from sciriff.errors import SciriffError
+from sciriff.results.judge_options import DEFAULT_JUDGE, JudgeOptions
 
 if TYPE_CHECKING:
     from sciriff.results.score import ScoreReport
@@ -40,9 +41,13 @@ def score_predictions(
     data: str = "built",
     window: Annotated[int, Field(ge=1)] = 4096,
     split: str = "validation",
+    judge: JudgeMode = "live",
+    judge_model: str = DEFAULT_JUDGE,
+    judge_base_url: str | None = None,
+    judge_samples: JudgeSamples = None,
     store: str | None = None,
 ) -> State[Any]:
-    """Score predictions that exist already; needs no model, key or network.
+    """Score predictions that exist already; needs no model, key or network, but for the judge.
 
     Args:
         pred_dir: folder on the worker with a folder per model, in it a folder per task with samples of
@@ -53,6 +58,11 @@ def score_predictions(
         data: the instances that ids, references and documents are looked up in: built, published or a path.
         window: context window of the instances, in tokens, where the predictions do not say it.
         split: their split, likewise.
+        judge: how the judge of summaries and answers is asked: live, batch (half the price, within a day) or off.
+            Without a key it is not asked, and nothing else waits.
+        judge_model: who judges: an API model of deployments/models.yaml, openai:NAME or vllm:NAME.
+        judge_base_url: the judge's server, if it is not that of its entry or OpenAI's.
+        judge_samples: most samples per task that are judged, or "all"; if empty, 100 of MuP and all of Qasper.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
     """
     from sciriff.store import Store
@@ -69,6 +79,7 @@ def score_predictions(
             data=data,
             window=window,
             split=split,
+            judge=JudgeOptions(judge, judge_model, judge_base_url, judge_samples),
             settings=settings,
             progress=progress,
         )
@@ -85,7 +96,7 @@ def publish_scores(store: Store, report: ScoreReport) -> None:
 
     failed = ((model, task, reason) for (model, task), reason in report.failures.items())
     create_table_artifact(
-        scored_lines(report.results) + unscored_lines(failed),
+        scored_lines(report.results, report.judged) + unscored_lines(failed),
         key="scoring-results",
         description="Headline metrics, percent",
     )

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from sciriff.models.one_prompt import OnePrompt
     from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
-    from sciriff.results.evaluate import Confirm, EvaluationReport
+    from sciriff.results.evaluate import EvaluationReport
     from sciriff.results.judge_options import JudgeOptions
+    from sciriff.results.judging import Confirm
     from sciriff.results.score import ScoreReport
     from sciriff.sources.fetch import AcquiredSource
 
@@ -421,11 +422,17 @@ def score(
     data: str = "built",
     window: int = 4096,
     split: str = "validation",
+    judge: JudgeOptions | None = None,
+    wait: bool = True,
+    max_cost: float | None = None,
+    confirm: Confirm | None = None,
     store: str | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
     """Score predictions that exist already: no model, key, network or GPU is needed.
+
+    Only the judge of summaries and answers needs a key; without one its metrics are empty.
 
     Args:
         pred_dir: folder (or file) of predictions, which is only read: samples of lm-evaluation-harness, lines of
@@ -437,6 +444,10 @@ def score(
             of a file or folder.
         window: context window of the instances, in tokens, where the predictions do not say it.
         split: their split, likewise.
+        judge: who judges summaries and answers, and how; default: as the original, live.
+        wait: whether to wait for batches of the judge; if not, the next scoring collects them.
+        max_cost: US dollars that the judge may cost; None for no limit.
+        confirm: asked, with what the judge is going to be asked, before its first request; None to go on.
         store: root of the artifacts, where results are written.
         settings: default: from the environment.
         progress: where progress goes; default: nowhere.
@@ -448,6 +459,8 @@ def score(
         UsageError: if there are no predictions, or an option is wrong.
         StoreError: if the store cannot be written.
     """
+    from sciriff.models.plan import AskOptions
+    from sciriff.results.judge_options import JudgeOptions
     from sciriff.results.score import score_predictions
     from sciriff.store import Store
 
@@ -462,6 +475,9 @@ def score(
         data=data,
         window=window,
         split=split,
+        judge=judge or JudgeOptions(),
+        asking=AskOptions(stay=wait, max_cost=max_cost),
+        confirm=confirm,
         progress=progress or Silent(),
     )
 

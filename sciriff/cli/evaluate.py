@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,16 +10,17 @@ from sciriff.cli.parameters import (
     NAMES,
     ask_choices,
     ask_options,
+    confirmation,
     data_options,
     judge_choices,
     judge_options,
     prompt_options,
     settings_with,
     store_option,
+    yes_option,
 )
 
 if TYPE_CHECKING:
-    from sciriff.models.quote import Quote
     from sciriff.results.evaluate import EvaluationReport
     from sciriff.store import Store
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 @prompt_options
 @ask_options
 @judge_options
-@click.option("--yes", is_flag=True, help="Do not ask whether to go on at the price of the quote.")
+@yes_option
 @store_option
 @click.option("--offline", is_flag=True, default=None, help="Forbid the network.")
 @click.option("--mirror", metavar="URL", help="Folder or URL with a mirror.json, looked up before the network.")
@@ -76,7 +75,7 @@ def evaluate_command(
         options=ask_choices(choices),
         judge=judge_choices(choices),
         constrain=json_schema,
-        confirm=None if yes or not sys.stdin.isatty() else _confirmed,
+        confirm=confirmation(yes=yes),
         settings=settings,
         progress=terminal_progress(),
     )
@@ -84,17 +83,9 @@ def evaluate_command(
     return int(report.exit_code)
 
 
-def _confirmed(quotes: Sequence[Quote]) -> bool:
-    """Ask whether to go on, if that costs money as far as is known."""
-    from sciriff.models.quote import spell_cost
-
-    cost = sum(each.cost or 0.0 for each in quotes)
-    return cost == 0 or click.confirm(f"Ask for about {spell_cost(cost)}?", err=True)
-
-
 def evaluation_text(report: EvaluationReport, store: Store) -> str:
     """Return a table of the scores, what could not be scored and why, and where the results lie."""
-    from sciriff.cli.results import failure_lines, judge_lines, place_lines, results_table
+    from sciriff.cli.results import failure_lines, judge_lines, place_lines, results_table, waiting_lines
     from sciriff.cli.tables import named, shared_remarks
 
     parts = [results_table(report.results)] if report.results else []
@@ -102,7 +93,7 @@ def evaluation_text(report: EvaluationReport, store: Store) -> str:
     parts += shared_remarks("note", notes.items())
     parts += judge_lines(report.judged)
     parts += [f"not built: {named(task, reason)}" for task, reason in report.not_built.items()]
-    parts += [f"WAITS: {' on '.join(filter(None, where))}: {reason}" for where, reason in report.waiting.items()]
+    parts += waiting_lines(report.waiting.items())
     parts += failure_lines(report.failures.items())
     if not report.results:
         return "\n".join([*parts, "nothing was scored"])

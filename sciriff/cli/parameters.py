@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +14,9 @@ from sciriff.errors import UsageError
 if TYPE_CHECKING:
     from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
+    from sciriff.models.quote import Quote
     from sciriff.results.judge_options import JudgeOptions
+    from sciriff.results.judging import Confirm
     from sciriff.settings import Settings
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -192,6 +195,28 @@ def prompt_choices(values: dict[str, Any]) -> PromptOptions:
     return PromptOptions(**{each.name: values.pop(each.name) for each in fields(PromptOptions)})
 
 
+max_cost_option = click.option(
+    "--max-cost", type=click.FloatRange(min=0, min_open=True), metavar="DOLLARS", help="Spend no more than this."
+)
+no_wait_option = click.option(
+    "--no-wait", is_flag=True, help="Of batches: submit them, and collect with the same command later."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask whether to go on at the price of the quote.")
+
+
+def confirmation(*, yes: bool) -> Confirm | None:
+    """Return what asks at a terminal whether to go on at the price of the quote; None where nobody is asked."""
+    return None if yes or not sys.stdin.isatty() else _confirmed
+
+
+def _confirmed(quotes: Sequence[Quote]) -> bool:
+    """Ask whether to go on, if that costs money as far as is known."""
+    from sciriff.models.quote import spell_cost
+
+    cost = sum(each.cost or 0.0 for each in quotes)
+    return cost == 0 or click.confirm(f"Ask for about {spell_cost(cost)}?", err=True)
+
+
 def ask_options(verb: _Decorated) -> _Decorated:
     """Options that say how a model is asked; :func:`ask_choices` takes their values."""
     for option in (
@@ -217,13 +242,8 @@ def ask_options(verb: _Decorated) -> _Decorated:
         click.option(
             "--base-url", metavar="URL", help="Server that speaks the OpenAI protocol, in place of the model's own."
         ),
-        click.option(
-            "--max-cost",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="DOLLARS",
-            help="Spend no more than this.",
-        ),
-        click.option("--no-wait", is_flag=True, help="With --batch: submit, and collect with the same command later."),
+        max_cost_option,
+        no_wait_option,
         click.option("--batch", is_flag=True, help="Ask APIs by the Batch API: half the price, within a day."),
     ):
         verb = option(verb)

@@ -41,25 +41,18 @@ def failure_lines(failures: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
     return [f"FAILED: {' on '.join(filter(None, (model, task)))}: {reason}" for (model, task), reason in failures]
 
 
+def waiting_lines(waiting: Iterable[tuple[tuple[str, str], str]]) -> list[str]:
+    """Return what waits for the user, by model and task (empty: all of them)."""
+    return [f"WAITS: {' on '.join(filter(None, where))}: {reason}" for where, reason in waiting]
+
+
 def judge_lines(judged: Mapping[tuple[str, str], JudgeReport]) -> list[str]:
     """Return what the judge made of (model, task), or why it was not asked."""
     from sciriff.results.judge_facts import JudgeState
 
-    done = {where: report for where, report in judged.items() if report.state is JudgeState.DONE}
-    lines = []
-    for judge in dict.fromkeys(report.judge_model for report in done.values()):
-        its = [report for report in done.values() if report.judge_model == judge]
-        rated, unanswered = sum(report.rated for report in its), sum(report.no_answer for report in its)
-        nothing = f"; {unanswered:,} without an answer are worth 0" if unanswered else ""
-        lines.append(f"judge: {judge} rated {rated:,}{nothing}")
-    lines += [
-        f"judge failed: {model} on {task}: {report.judge_failed:,} of {report.judged:,}, so the metric lies between "
-        f"{100 * (report.low or 0):.2f} and {100 * (report.high or 0):.2f} ({report.note})"
-        for (model, task), report in done.items()
-        if report.judge_failed
-    ]
-    why = {(task, report.note): report.note for (_, task), report in judged.items() if report not in done.values()}
-    return lines + told_once("not judged", ((task, note) for (task, _), note in why.items()))
+    rated = [f"judge: {model} on {task}: {each}" for (model, task), each in judged.items() if each.judged]
+    why = [(task, each.note) for (_, task), each in judged.items() if each.state is not JudgeState.DONE]
+    return rated + told_once("not judged", dict.fromkeys(why))
 
 
 def place_lines(summaries: Iterable[str], index: Path, store: Store) -> list[str]:

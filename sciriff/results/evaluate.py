@@ -6,7 +6,7 @@ task that fails does not stop the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,16 +28,13 @@ from sciriff.models.registry import ModelSpec, find_models
 from sciriff.results.facts import Run
 from sciriff.results.judge_facts import JudgeReport
 from sciriff.results.judge_options import JudgeOptions, find_judge
-from sciriff.results.judging import judge_runs, quote_judging
+from sciriff.results.judging import Confirm, by_model_and_task, judge_runs, quote_judging
 from sciriff.results.record import NotRecorded, Published, Recorded, TaskResult, publish, record_all
 from sciriff.results.tables import DEFAULT_SPLIT, DEFAULT_WINDOW
 from sciriff.scoring.outcome import Profile
 from sciriff.scoring.tasks import EVAL_TASKS, eval_task
 from sciriff.settings import Settings
 from sciriff.store import Store
-
-Confirm = Callable[[Sequence[Quote]], bool]
-"""Asks whether to go on, given what is going to be asked."""
 
 
 @dataclass(frozen=True)
@@ -290,8 +287,9 @@ class _Evaluation:
 
     def have_judged(self, recorded: Sequence[Recorded], confirm: Confirm | None) -> dict[tuple[str, str], JudgeReport]:
         """Have the judge rate what it rates. All that needs no judge is published before the judge is asked."""
+        runs = [each.run for each in recorded]
         judged = judge_runs(
-            [each.run for each in recorded],
+            runs,
             self.judge,
             self.options,
             self.purse,
@@ -301,12 +299,9 @@ class _Evaluation:
             confirm=None if self.is_agreed else confirm,
             before_asking=lambda: self._publish(recorded),
         )
-        reports = {}
-        for run in (each.run for each in recorded if each.run.run_id in judged):
-            done = judged[run.run_id]
-            reports[run.model, run.task] = done.report
-            if done.error is not None:
-                self._failed(run.model, run.task, type(done.error)(f"judge: {done.report.note}"))
+        reports, errors = by_model_and_task(runs, judged)
+        for (model, task), error in errors.items():
+            self._failed(model, task, error)
         return reports
 
     def _publish(self, recorded: Sequence[Recorded]) -> Published:

@@ -91,6 +91,19 @@ class JudgeReport:
     low: float | None = None
     high: float | None = None
 
+    def __str__(self) -> str:
+        if self.state is not JudgeState.DONE:
+            return f"not judged: {self.note}"
+        parts = [f"{self.judge_model} rated {self.rated:,} of {self.judged:,}"]
+        if self.no_answer:
+            parts.append(f"{self.no_answer:,} without an answer are worth 0")
+        if self.judge_failed:
+            parts.append(
+                f"{self.judge_failed:,} could not be judged, so that the metric lies between "
+                f"{100 * (self.low or 0):.2f} and {100 * (self.high or 0):.2f}"
+            )
+        return "; ".join([*parts, self.note] if self.note else parts)
+
 
 def judge_folder(run: Run) -> str:
     """Where the judgements of a run lie."""

@@ -50,6 +50,9 @@ from sciriff.scoring.tasks import EvalTask, eval_task
 from sciriff.settings import Settings
 from sciriff.store import Store
 
+Confirm = Callable[[Sequence[Quote]], bool]
+"""Asks whether to go on, given what is going to be asked."""
+
 REPLY_TOKENS = 120
 """About so many tokens has a judge's reply, for quotes."""
 
@@ -97,7 +100,7 @@ def judge_runs(
     settings: Settings,
     progress: Progress,
     *,
-    confirm: Callable[[Sequence[Quote]], bool] | None = None,
+    confirm: Confirm | None = None,
     before_asking: Callable[[], object] = lambda: None,
 ) -> dict[str, Judged]:
     """Have runs judged, and write what came of it.
@@ -136,6 +139,17 @@ def judge_runs(
             before_asking()
         judging.ask()
         return judging.done
+
+
+def by_model_and_task(
+    runs: Iterable[Run], judged: Mapping[str, Judged]
+) -> tuple[dict[tuple[str, str], JudgeReport], dict[tuple[str, str], SciriffError]]:
+    """What became of runs, and what went wrong with some of them, by (model, task)."""
+    found = {(run.model, run.task): judged[run.run_id] for run in runs if run.run_id in judged}
+    errors = {
+        where: type(each.error)(f"judge: {each.report.note}") for where, each in found.items() if each.error is not None
+    }
+    return {where: each.report for where, each in found.items()}, errors
 
 
 def quote_judging(
@@ -231,7 +245,7 @@ class _Judging:
     server: Server
     backend: LiveBackend
     ledger: Ledger
-    confirm: Callable[[Sequence[Quote]], bool] | None
+    confirm: Confirm | None
     done: dict[str, Judged] = field(default_factory=dict)
     _open: list[_OpenRun] = field(default_factory=list)
 

@@ -1,8 +1,8 @@
 """A Llama of a few megabytes with random weights, in the files of a checkpoint: for tests and measurements of engines.
 
-It speaks gibberish with the tokenizer of the samples, always the same gibberish: next tokens are told apart by far more
-than the rounding of 32-bit numbers. End of text is made likely enough to come in many replies, and so is a special token
-that is no end, ``<s>``.
+It speaks gibberish with the tokenizer of the samples, always the same gibberish: next tokens are told apart by far
+more than the rounding of 32-bit numbers. End of text is made likely enough to come in many replies, and so is a special
+token that is no end, ``<s>``.
 """
 
 from __future__ import annotations

@@ -108,6 +108,9 @@ def _ask_all(asking: Asking[Questions], requests: list[Request]) -> None:
     plan, purse = asking.plan, asking.purse
     if plan.server is not None:
         require_access(plan.server, offline=asking.settings.offline)
+    if isinstance(plan.backend, VllmBackend):
+        asking.progress.log(f"{plan.spec.name}: loading the weights")
+        plan.backend.load()
     budget = Budget(purse, plan.spec.price, asking.quote.input_tokens, batch=asking.options.batch)
     meter = _Meter(len(requests), purse, has_price=plan.spec.price is not None)
     try:

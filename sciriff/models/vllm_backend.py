@@ -110,7 +110,7 @@ class VllmBackend:
             request = next(waiting, None)
             if request is None:
                 return
-            self._engine = self._engine or self._start()
+            self.load()
             yield request
 
     @property
@@ -132,8 +132,12 @@ class VllmBackend:
             served_model=self._served_model,
         )
 
+    def load(self) -> None:
+        """Load the weights and start the engine now, unless that was done. Raises as :meth:`ask`."""
+        self._engine = self._engine or self._start()
+
     def close(self) -> None:
-        """End the engine, if it was started, and give back its memory."""
+        """End the engine, if it was started, and give back its memory; a later call of :meth:`ask` starts it anew."""
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()

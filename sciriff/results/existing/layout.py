@@ -187,7 +187,8 @@ def _ledger(parts: Sequence[str], root: PurePosixPath) -> str:
 def _model_of(parts: Sequence[str], root: PurePosixPath, written_by: Format) -> tuple[str, bool]:
     """The folder that names the model, and whether the harness named it after the model's id."""
     around = _around(parts, root)
-    first = 1 if _WINDOW_AND_SPLIT.fullmatch(root.name) else 2  # a name outside the folder says little
+    below_task = _WINDOW_AND_SPLIT.fullmatch(root.name) or "__" in root.name
+    first = 1 if below_task else 2  # else a name outside the folder says nothing
     for place, folder in enumerate(around[first:], start=first):
         if folder in EVAL_TASKS or folder == GROUP:
             return around[place - 1], False

@@ -53,6 +53,7 @@ def test_a_file_is_of_the_model_that_its_folders_name(path: str, model: str) -> 
         ("/work/by_model/scitulu-7b", f"scierc_ner/allenai__scitulu-7b/{SAMPLES}"),
         ("/work/by_model/scitulu-7b/scierc_ner", f"allenai__scitulu-7b/{SAMPLES}"),
         ("/work/by_model/scitulu-7b/scierc_ner", SAMPLES),
+        ("/work/by_model/scitulu-7b/scierc_ner/models__x", SAMPLES),
         ("/work/allenai__scitulu-7b", SAMPLES),
         ("/work/scitulu-7b/scierc_ner/4096-validation", "predictions.jsonl"),
     ],

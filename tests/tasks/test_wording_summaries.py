@@ -31,7 +31,7 @@ def test_a_study_without_title_or_abstract_leaves_its_line_empty() -> None:
 def test_the_two_wordings_of_reviews_change_places() -> None:
     first, second = (load(COCHRANE).templates[number].jinja for number in range(2))
     assert [load(MS2).templates[number].jinja for number in range(2)] == [second, first]
-    assert render(COCHRANE, 0).input.startswith("Several clinical studies")
+    assert render(COCHRANE, 0).input.startswith("Below are the title and abstract of every study")
     assert "conclusion of the review" in render(MS2, 0).input.lower()
 
 

@@ -277,7 +277,7 @@ def test_nothing_heavy_is_imported_and_no_socket_is_opened(folder: Path, tmp_pat
         "    assert event not in ('socket.connect', 'socket.getaddrinfo'), event\n"
         "sys.addaudithook(watch)\n"
         "from sciriff.cli import main\n"
-        "try: main(['score', sys.argv[1], '--store', sys.argv[2], '--model', 'current'])\n"
+        "try: main(['score', sys.argv[1], '--store', sys.argv[2], '--model', 'current', '--judge', 'off'])\n"
         "except SystemExit as end: assert end.code == 0, end.code\n"
         "heavy = {'torch', 'transformers', 'vllm', 'openai', 'datasets', 'prefect', 'great_expectations'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
@@ -293,7 +293,7 @@ def test_nothing_heavy_is_imported_and_no_socket_is_opened(folder: Path, tmp_pat
 def command(*arguments: str) -> Result:
     from sciriff.cli import main
 
-    return CliRunner().invoke(main, ["score", *arguments])
+    return CliRunner().invoke(main, ["score", *arguments, "--judge", "off"])
 
 
 def test_the_command_prints_scores_notes_and_places(folder: Path, store: Store) -> None:

@@ -42,7 +42,9 @@ def scored(conformance: Path, tmp_path_factory: pytest.TempPathFactory) -> Store
         for task in EVAL_TASKS:
             WRITERS[layout](folder / "by_model" / name / task / "lab__model", task, replies(conformance, name, task))
     store = Store(str(folder / "artifacts"))
-    done = CliRunner().invoke(main, ["score", str(folder / "by_model"), "--store", store.url])
+    done = CliRunner(env={"SCIRIFF_WORKERS": "1"}).invoke(
+        main, ["score", str(folder / "by_model"), "--store", store.url, "--judge", "off"]
+    )
     assert done.exit_code == 0, done.output
     return store
 

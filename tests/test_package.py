@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import typing
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ import sciriff
 from sciriff import api
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-VERBS = ("build", "combine", "evaluate", "fetch", "leakage", "mix", "prompt", "push", "stats")
+VERBS = ("build", "combine", "evaluate", "fetch", "leakage", "mix", "prompt", "push", "score", "stats")
 HEAVY = (
     "datasets",
     "duckdb",
@@ -102,20 +104,12 @@ def test_verbs_are_functions_with_types_and_documentation(verb: str) -> None:
 
 def _names_of_annotations() -> dict[str, object]:
     """The types that the api imports for type checkers only."""
-    from sciriff.building.build import BuildReport
-    from sciriff.building.combine import CombineOutcome
-    from sciriff.dataset.leakage_report import LeakageReport
-    from sciriff.dataset.push import PushOutcome
-    from sciriff.dataset.summary import Summary
-    from sciriff.mixture import MixtureOutcome
-    from sciriff.models.one_prompt import OnePrompt
-    from sciriff.models.prompts import PromptOptions
-    from sciriff.results.evaluate import EvaluationReport
-    from sciriff.sources.fetch import AcquiredSource
-
-    types = (BuildReport, CombineOutcome, LeakageReport, PushOutcome, Summary, MixtureOutcome)
-    types += (OnePrompt, PromptOptions, EvaluationReport, AcquiredSource)
-    return {kind.__name__: kind for kind in types}
+    tree = ast.parse(inspect.getsource(api))
+    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {
+        alias.name: getattr(import_module(str(node.module)), alias.name) for node in imports for alias in node.names
+    }
 
 
 # The wheel

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-
 for _key in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):  # no test may spend anybody's money
     os.environ.pop(_key, None)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from statistics import median
 
-_FIRST = 16
+_FIRST = 64
 _SMALLEST_ROUND = 12
 _CUT, _TRIM = 0.5, 0.8
 _LEAST_GAIN = 1.1

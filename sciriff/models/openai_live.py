@@ -1,30 +1,28 @@
 """Ask a server that speaks the OpenAI protocol, many requests at once, each until it is answered.
 
-An event loop in a thread of its own sends and receives; :meth:`LiveBackend.ask` hands over what arrives. It stands on
-aiohttp rather than on the ``openai`` library, with which a request takes ten times the processor time
-(``benchmarks/asking.py``).
+:meth:`LiveBackend.ask` runs an event loop whenever it is asked for the next answer, in the thread that asks: no thread
+waits for another, so whoever takes answers must not let it wait for minutes. It stands on aiohttp rather than on the
+``openai`` library, with which a request takes several times the processor time (``benchmarks/asking.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import random
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 
 from sciriff.errors import ModelError
 from sciriff.models.concurrency import AdaptiveLimit
+from sciriff.models.loops import has_running_loop, in_thread
 from sciriff.models.openai_requests import Dialect, identity_of
 from sciriff.models.openai_server import Failure, Patience, Server
 from sciriff.models.openai_try import open_session, send
 from sciriff.models.requests import Answer, Request
 
 DEFAULT_CONCURRENCY = 128
-_SECONDS_TO_END = 5.0
 
 
 class LiveBackend:
@@ -64,16 +62,8 @@ class LiveBackend:
             ModelError: if it cannot be reached, does not know the model, or fails every request.
         """
         conversation = _Conversation(self._server, self._dialect, self._most_at_once, self._patience, iter(requests))
-        thread = threading.Thread(target=conversation.run, name="openai", daemon=True)
-        thread.start()
-        try:
-            while (event := conversation.events.get()) is not None:
-                if isinstance(event, BaseException):
-                    raise event
-                yield event
-        finally:
-            conversation.stop()
-            thread.join(_SECONDS_TO_END)
+        answers = conversation.answers()
+        return in_thread(answers, conversation.stop) if has_running_loop() else answers
 
 
 @dataclass(slots=True, eq=False)
@@ -87,12 +77,11 @@ class _Job:
 
 
 class _Conversation:
-    """The work of one call of ``ask``. Everything but :meth:`stop` happens in the loop's thread."""
+    """The work of one call of ``ask``."""
 
     def __init__(
         self, server: Server, dialect: Dialect, most_at_once: int, patience: Patience, requests: Iterator[Request]
     ) -> None:
-        self.events: queue.SimpleQueue[Answer | BaseException | None] = queue.SimpleQueue()
         self._server, self._dialect, self._patience = server, dialect, patience
         self._requests: Iterator[Request] | None = requests
         self._limit = AdaptiveLimit(most_at_once)
@@ -103,34 +92,67 @@ class _Conversation:
         self._answered = False
         self._given_up_in_a_row = 0
         self._failure: BaseException | None = None
+        self._is_over = False
+        self._arrived: list[Answer] = []
         self._loop = asyncio.new_event_loop()
-        self._finished = asyncio.Event()
+        self._news: asyncio.Future[None] = self._loop.create_future()
+        self._resources = AsyncExitStack()
 
-    def run(self) -> None:
-        """Ask everything; the last event is None, or the error that ended the work."""
+    def answers(self) -> Generator[Answer, None, None]:
+        """Run the loop until there are answers, yield them, and so on until all is over."""
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._converse())
-        except BaseException as error:  # whatever it is, it belongs to whoever waits for the events
-            self._failure = self._failure or error
-        self.events.put(self._failure)
+            self._loop.run_until_complete(self._begin())
+            while answers := self._next_answers():
+                yield from answers
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self._loop.run_until_complete(self._end())
+            self._loop.close()
 
     def stop(self) -> None:
         """End the work at once, from any thread."""
         with suppress(RuntimeError):  # it has ended already
-            self._loop.call_soon_threadsafe(self._finished.set)
+            self._loop.call_soon_threadsafe(self._finish)
 
-    async def _converse(self) -> None:
-        patience = self._patience
-        async with open_session(self._server, patience.connect_seconds, patience.reply_seconds) as self._session:
-            self._pump()
-            await self._finished.wait()
-            under_way = list(self._under_way)
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
-        for job in (*self._again, *self._waiting):  # their tries are over, and known to have brought nothing
-            self._give_up(job, f"not asked again: {self._failure}")
+    async def _begin(self) -> None:
+        """Open the client and send the first requests."""
+        session = open_session(self._server, self._patience.connect_seconds, self._patience.reply_seconds)
+        self._session = await self._resources.enter_async_context(session)
+        self._pump()
+
+    def _next_answers(self) -> list[Answer]:
+        """Run the loop until there are answers, and return them; none when all is over."""
+        if not self._arrived and not self._is_over:
+            self._news = self._loop.create_future()
+            self._loop.run_until_complete(self._news)
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    async def _end(self) -> None:
+        """End what is under way and close the client."""
+        self._is_over = True
+        under_way = list(self._under_way)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await self._resources.aclose()
+
+    def _arrive(self, answer: Answer) -> None:
+        self._arrived.append(answer)
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._news.done():
+            self._news.set_result(None)
+
+    def _finish(self) -> None:
+        """Let the work be over; what waits for another try is known to have brought nothing."""
+        if not self._is_over:
+            self._is_over = True
+            for job in (*self._again, *self._waiting):
+                self._give_up(job, f"not asked again: {self._failure}")
+            self._tell()
 
     def _pump(self) -> None:
         """Send as much as may be under way, and notice the end."""
@@ -140,14 +162,14 @@ class _Conversation:
             task.add_done_callback(self._ended)
         is_done = self._requests is None and not self._again and not self._waiting
         if not self._under_way and (is_done or self._failure is not None):
-            self._finished.set()
+            self._finish()
 
     def _may_send(self) -> bool:
         return (
             len(self._under_way) < self._limit.now
             and self._failure is None
             and self._paused_until <= self._loop.time()
-            and not self._finished.is_set()
+            and not self._is_over
         )
 
     def _next(self) -> _Job | None:
@@ -176,7 +198,7 @@ class _Conversation:
         if isinstance(outcome, Answer):
             self._answered, self._given_up_in_a_row = True, 0
             self._limit.went_well(seconds / _work(outcome), len(self._under_way))
-            self.events.put(replace(outcome, seconds=round(seconds, 3), lost_tries=job.lost))
+            self._arrive(replace(outcome, seconds=round(seconds, 3), lost_tries=job.lost))
             return
         job.lost += outcome.lost
         if outcome.load:
@@ -208,7 +230,7 @@ class _Conversation:
             self._later(job, patience.backoff(job.failures))
 
     def _give_up(self, job: _Job, reason: str, *, final: bool = False) -> None:
-        self.events.put(Answer(job.request.key, None, error=reason, final=final, lost_tries=job.lost))
+        self._arrive(Answer(job.request.key, None, error=reason, final=final, lost_tries=job.lost))
 
     def _count_given_up(self, failure: Failure) -> None:
         self._given_up_in_a_row += 1
@@ -238,7 +260,7 @@ class _Conversation:
         """End the whole work, but for what is under way: it may have been paid for."""
         if self._failure is None:
             self._failure = error
-            self._loop.call_later(self._patience.last_seconds, self._finished.set)
+            self._loop.call_later(self._patience.last_seconds, self._finish)
 
 
 def _work(answer: Answer) -> float:

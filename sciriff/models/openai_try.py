@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from sciriff.errors import ModelError
 from sciriff.models.lines import dump_line
@@ -34,9 +36,15 @@ async def open_session(
         timeout=aiohttp.ClientTimeout(total=reply_seconds, sock_connect=connect_seconds),
         headers=server.headers,
         connector=aiohttp.TCPConnector(limit=0),
-        trust_env=True,
+        proxy=_proxy(server),
     ) as session:
         yield session
+
+
+def _proxy(server: Server) -> str | None:
+    """The proxy that the environment names for a server; aiohttp would look for it at every request, in a thread."""
+    parts = urlsplit(server.url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 async def send(

@@ -50,7 +50,7 @@ def test_a_busy_server_gets_about_what_it_takes() -> None:
 
 def test_a_server_that_only_makes_requests_wait_gets_no_more_than_helps() -> None:
     """It works on 10 at a time; with twice that under way every request just takes twice as long."""
-    _, limits = simulate(AdaptiveLimit(128), 5000, lambda under_way: max(1.0, under_way / 10))
+    _, limits = simulate(AdaptiveLimit(128, first=16), 5000, lambda under_way: max(1.0, under_way / 10))
     assert max(limits[500:]) <= 40
 
 

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +167,12 @@ def test_killed_while_asking_live(server: FakeServer, tmp_path: Path, kills: int
     assert set(server.billed.values()) == {1}
     expected, wanted = results(unkilled), len(server.billed)
     chance, done, doubtful, twice = random.Random(kills), 0, 0, 0
-    while done < kills:
+    for round_number in count():
+        if done >= kills:
+            break
         server.billed.clear()
         server.sent.clear()
-        store = store_with_instances(tmp_path / f"killed-{done}", 40)
+        store = store_with_instances(tmp_path / f"killed-{round_number}", 40)
         done += evaluate_killed(run, store, chance, typical, kills - done)
         assert len(server.billed) == wanted
         assert results(store) == expected
@@ -188,12 +191,14 @@ def test_killed_with_batches_under_way(server: FakeServer, tmp_path: Path, kills
     typical = run.to_the_end(unkilled)
     expected, wanted = results(unkilled), len(server.billed)
     chance, done = random.Random(kills), 0
-    while done < kills:
+    for round_number in count():
+        if done >= kills:
+            break
         server.billed.clear()
         server.batches.clear()
         server.uploads.clear()
         server.batch_plans = [BatchPlan(seconds=chance.uniform(0, 1), drop=0.1, duplicate=0.1, tear=True)]
-        store = store_with_instances(tmp_path / f"killed-{done}", 20)
+        store = store_with_instances(tmp_path / f"killed-{round_number}", 20)
         done += evaluate_killed(run, store, chance, typical, kills - done)
         assert server.billed == dict.fromkeys(server.billed, 1)
         assert len(server.billed) == wanted

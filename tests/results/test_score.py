@@ -200,9 +200,9 @@ def test_predictions_of_an_evaluation_are_scored_where_they_lie(store: Store, se
     assert contents(place / "predictions") == predictions
 
 
-def test_predictions_of_another_store_are_copied(store: Store, settings: Settings, tmp_path: Path) -> None:
+def test_predictions_of_another_store_are_copied(store: Store, settings: Settings) -> None:
     evaluate(["lead"], store=store, settings=settings)
-    other = Store(str(tmp_path / "other"))
+    other = Store("memory://scored-elsewhere")
     report = score_predictions(Path(store.path("results/predictions")), store=other, settings=settings)
     assert len(report.results) == len(INSTANCES)
     assert "has no finished build" in report.unchecked["scierc_ner"]

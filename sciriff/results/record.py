@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciriff.errors import SciriffError
 from sciriff.results.facts import Run
 from sciriff.results.index import build_index, index_path
-from sciriff.results.score_runs import score_runs
+from sciriff.results.score_runs import pool_for, score_runs
 from sciriff.results.sums import totals_of_runs
 from sciriff.results.tables import MetricRow, metrics_folder, missing_columns, write_metric_files, write_tables
 from sciriff.scoring.outcome import Outcome, Profile
-from sciriff.scoring.shapes import Flat
+from sciriff.scoring.shapes import Flat, Metrics
 from sciriff.scoring.tasks import eval_task
 from sciriff.settings import Settings
 from sciriff.store import Store
@@ -150,7 +151,7 @@ def publish(
     summaries: dict[Profile, list[str]] = {profile: [] for profile in Profile}
     missing: dict[str, None] = {}
     with duckdb.connect(str(path), read_only=True) as connection:
-        results = _write_metrics(recorded, connection, store)
+        results = _write_metrics(recorded, connection, store, settings.workers)
         for window, split in tables:
             for profile in Profile:
                 rows = _metric_rows(connection, profile, window, split)
@@ -167,13 +168,14 @@ def publish(
     )
 
 
-def _write_metrics(recorded: Sequence[Recorded], connection: DuckDBPyConnection, store: Store) -> list[TaskResult]:
+def _write_metrics(
+    recorded: Sequence[Recorded], connection: DuckDBPyConnection, store: Store, workers: int
+) -> list[TaskResult]:
     totals = totals_of_runs(connection)
-    results = []
+    results, to_write = [], []
     for run, reused in ((each.run, each.reused) for each in recorded):
         metrics = {profile: eval_task(run.task).shaper(totals[run.run_id, profile]) for profile in Profile}
-        for profile in Profile:
-            write_metric_files(run, profile, metrics[profile], store)
+        to_write.append((run, metrics))
         results.append(
             TaskResult(
                 model=run.model,
@@ -187,7 +189,14 @@ def _write_metrics(recorded: Sequence[Recorded], connection: DuckDBPyConnection,
                 split=run.split,
             )
         )
+    pool = pool_for([each.run for each in recorded], store, workers)
+    for _ in pool.map_unordered(partial(_write_files, store), to_write):
+        pass
     return results
+
+
+def _write_files(store: Store, run_and_metrics: tuple[Run, Mapping[Profile, Metrics]]) -> None:
+    write_metric_files(*run_and_metrics, store)
 
 
 def _metric_rows(connection: DuckDBPyConnection, profile: Profile, window: int, split: str) -> list[MetricRow]:

@@ -38,11 +38,16 @@ def score_runs(runs: Sequence[Run], store: Store, workers: int = 1) -> Iterator[
         Each run as it ends.
     """
     sizes = {run.run_id: _size(run, store) for run in runs}
-    worth = sum(size.replies for size in sizes.values()) >= _WORTH_WORKERS and store.is_shared
-    pool = WorkerPool(workers if worth else 1)
+    pool = pool_for(runs, store, workers)
     shares = sorted(_shares(runs, pool.workers), key=lambda share: -sum(sizes[run.run_id].bytes for run in share))
     for ended in pool.map_unordered(partial(score_together, store), shares):
         yield from ended
+
+
+def pool_for(runs: Sequence[Run], store: Store, workers: int) -> WorkerPool:
+    """Processes for work on the predictions of runs; this one alone if there is little to do."""
+    is_much = sum(_size(run, store).replies for run in runs) >= _WORTH_WORKERS
+    return WorkerPool(workers if is_much and store.is_shared else 1)
 
 
 class _Size(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -40,29 +41,45 @@ def metrics_folder(profile: Profile, window: int, split: str) -> str:
     return f"{_ROOTS[profile]}/{window}-{split}"
 
 
-def write_metric_files(run: Run, profile: Profile, metrics: Metrics, store: Store) -> bool:
+def write_metric_files(run: Run, metrics: Mapping[Profile, Metrics], store: Store) -> None:
     """Write ``metrics.json``, ``metrics_flat.json``, ``metrics_summary.json`` and ``raw_predictions.jsonl`` of a run.
 
-    Returns:
-        Whether they had to be written; False if they were there.
+    What is there already stays as it is.
+
+    Args:
+        run: the run.
+        metrics: its metrics in the profiles whose files are wanted.
+        store: the artifacts.
+
+    Raises:
+        StoreError: if the store cannot be written.
     """
-    folder = f"{metrics_folder(profile, run.window_tokens, run.split)}/by_model/{run.model}/{run.task}"
-    contents = {
-        "metrics.json": _pretty(metrics.nested),
-        "metrics_flat.json": _pretty(metrics.flat),
-        "metrics_summary.json": _pretty(metrics.summary),
-    }
-    entries = {name: _entry(data) for name, data in contents.items()}
-    key = digest({"schema": SCHEMA_VERSION, "run": run.run_id, "profile": profile, "files": entries})
-    if store.intact(folder, key):
-        return False
-    store.delete(f"{folder}/{MANIFEST}")
-    for name, data in contents.items():
-        store.write_bytes(f"{folder}/{name}", data)
-    entries[_RAW] = _write_raw(run, profile, folder, store)
-    manifest = {"schema": SCHEMA_VERSION, "kind": "metrics", "key": key, "run": run.run_id, "files": entries}
-    store.write_manifest(folder, manifest)
-    return True
+    begun = {}
+    raw: dict[Profile, dict[str, Any]] = {}
+    for profile, shaped in metrics.items():
+        folder = f"{metrics_folder(profile, run.window_tokens, run.split)}/by_model/{run.model}/{run.task}"
+        contents = {
+            "metrics.json": _pretty(shaped.nested),
+            "metrics_flat.json": _pretty(shaped.flat),
+            "metrics_summary.json": _pretty(shaped.summary),
+        }
+        entries = {name: _entry(data) for name, data in contents.items()}
+        key = digest({"schema": SCHEMA_VERSION, "run": run.run_id, "profile": profile, "files": entries})
+        before = store.read_manifest(folder) or {}
+        is_whole = bool(before) and not store.damaged(folder, before)
+        if is_whole and before.get("key") == key:
+            continue
+        if is_whole and before.get("run") == run.run_id and _RAW in before["files"]:
+            raw[profile] = before["files"][_RAW]
+        store.delete(f"{folder}/{MANIFEST}")
+        for name, data in contents.items():
+            store.write_bytes(f"{folder}/{name}", data)
+        begun[profile] = (folder, key, entries)
+    raw |= _write_raw(run, {profile: folder for profile, (folder, *_) in begun.items() if profile not in raw}, store)
+    for profile, (folder, key, entries) in begun.items():
+        files = {**entries, _RAW: raw[profile]}
+        manifest = {"schema": SCHEMA_VERSION, "kind": "metrics", "key": key, "run": run.run_id, "files": files}
+        store.write_manifest(folder, manifest)
 
 
 def _pretty(value: Any) -> bytes:
@@ -73,24 +90,43 @@ def _entry(data: bytes) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
-def _write_raw(run: Run, profile: Profile, folder: str, store: Store) -> dict[str, Any]:
-    cleaned = clean_original if profile is Profile.ORIGINAL else clean
-    hasher, size = hashlib.sha256(), 0
+def _write_raw(run: Run, folders: Mapping[Profile, str], store: Store) -> dict[Profile, dict[str, Any]]:
+    """Write the raw predictions of several profiles in one go; returns their entries in the manifests."""
+    if not folders:
+        return {}
     with store.workspace() as workspace:
-        with (workspace / _RAW).open("wb") as stream:
-            for line in read_predictions(store, run.predictions, run.sample_limit):
-                reply = line["reply"]
-                record = {
-                    "prompt": line["prompt"],
-                    "pred": None if reply is None else cleaned(reply),
-                    "ref": line["reference"],
-                }
-                data = dump_line(record)
-                stream.write(data)
-                hasher.update(data)
-                size += len(data)
-        store.publish(f"{folder}/{_RAW}", workspace / _RAW)
-    return {"sha256": hasher.hexdigest(), "bytes": size}
+        files = {profile: _HashedFile(workspace / profile.value) for profile in folders}
+        for prediction in read_predictions(store, run.predictions, run.sample_limit):
+            reply = prediction["reply"]
+            lines: dict[str | None, bytes] = {}
+            for profile, file in files.items():
+                cleaned = None if reply is None else (clean_original if profile is Profile.ORIGINAL else clean)(reply)
+                if cleaned not in lines:
+                    record = {"prompt": prediction["prompt"], "pred": cleaned, "ref": prediction["reference"]}
+                    lines[cleaned] = dump_line(record)
+                file.write(lines[cleaned])
+        entries = {profile: file.close() for profile, file in files.items()}
+        for profile, folder in folders.items():
+            store.publish(f"{folder}/{_RAW}", workspace / profile.value)
+    return entries
+
+
+class _HashedFile:
+    """A file that is hashed while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("wb")
+        self._hasher, self._size = hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+        self._hasher.update(data)
+        self._size += len(data)
+
+    def close(self) -> dict[str, Any]:
+        """Finish it; returns its entry in a manifest."""
+        self._stream.close()
+        return {"sha256": self._hasher.hexdigest(), "bytes": self._size}
 
 
 class MetricRow(NamedTuple):

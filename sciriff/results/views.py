@@ -104,8 +104,8 @@ _COMPARED = (
     "documents, samples, unpaired, window_tokens, split",
 )
 _TURNED = """SELECT model_b AS model_a, model_a AS model_b, window_tokens, split, task, metric, value_b AS value_a,
-    value_a AS value_b, 0 - difference AS difference, 0 - high AS low, 0 - low AS high, p_value, p_holm, detectable, documents,
-    samples, unpaired, rowid AS place FROM comparisons"""
+    value_a AS value_b, 0 - difference AS difference, 0 - high AS low, 0 - low AS high, p_value, p_holm, detectable,
+    documents, samples, unpaired, rowid AS place FROM comparisons"""
 _AS_THEY_ARE = """SELECT model_a, model_b, window_tokens, split, task, metric, value_a, value_b, difference, low, high,
     p_value, p_holm, detectable, documents, samples, unpaired, rowid AS place FROM comparisons"""
 

@@ -299,7 +299,7 @@ def test_every_table_and_column_is_documented(report: EvaluationReport) -> None:
         report.index,
     )
     assert [row[0] for row in objects.rows] == [
-        "about", "failures", "judgements", "judges", "leaderboard", "metrics", "runs", "samples", "scores", "summary", "tasks",
+        "about", "comparisons", "failures", "judgements", "judges", "leaderboard", "means", "metrics", "runs", "samples", "scores", "summary", "tasks",
     ]  # fmt: skip
     assert all(row[1] for row in objects.rows)
 

@@ -25,7 +25,8 @@ _SPACE = "▁"  # SentencePiece's visible space, U+2581
 _BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 _LONGEST_CACHED_PIECE = 48
 _MOST_CACHED_PIECES = 400_000
-_SHORT_TOKEN, _LONG_WORD = 4, 8  # characters of a short average token, and of a long average word with its space
+_SAMPLE = 1 << 10  # characters from which the length of a text's words is told
+_MARGIN = 1.1
 _LESSONS = 4
 _STRETCH = 1 << 13  # characters counted between two looks at the limit
 _SINGLE_SPACE = re.compile(r"(?<! ) ")
@@ -92,7 +93,7 @@ class TokenCounter:
             limit: most tokens of interest.
             start: what texts of this kind begin with, as far as earlier calls have learnt it.
         """
-        if self.additive and len(text) > _LONG_WORD * limit and _fewest_words(text[: _LONG_WORD * limit]) > limit:
+        if self.additive and _surely_longer(text, 0, limit):
             return None
         tokens = self._count(text, limit, start)
         return tokens if tokens <= limit else None
@@ -109,15 +110,12 @@ class TokenCounter:
             shared.learn(text, self._count_stretch)
             if shared.begins(text):
                 tokens, start = shared.tokens, len(shared.text)
-        most = limit if limit is not None and len(text) > _SHORT_TOKEN * limit else None
-        ahead = 0 if most is None else text.count(" ", start)
         while start < len(text):
-            if most is not None and tokens + ahead > most and tokens + (fewest := _fewest_words(text[start:])) > most:
-                return tokens + fewest
+            if limit is not None and (tokens > limit or _surely_longer(text, start, limit - tokens)):
+                return limit + 1
             cut = _SINGLE_SPACE.search(text, start + _STRETCH)
             end = cut.end() - 1 if cut else len(text)
             tokens += self._count_stretch(text[start:end])
-            ahead -= 0 if most is None else text.count(" ", start, end)
             start = end
         return tokens
 
@@ -165,12 +163,27 @@ class SharedStart:
         self.tokens = count(self.text) if self.text else 0
 
 
+def _surely_longer(text: str, start: int, limit: int) -> bool:
+    """Whether what stands behind ``start`` surely has more words, and so more tokens, than ``limit``.
+
+    Looks no further than it takes if words go on to be as long as those that come first.
+    """
+    left = len(text) - start
+    if left <= 2 * limit:
+        return False
+    per_word = _SAMPLE / (text.count(" ", start, start + _SAMPLE) + 1)
+    if left <= per_word * limit:
+        return False
+    return _fewest_words(text[start : start + int(_MARGIN * per_word * limit) + _SAMPLE]) > limit
+
+
 def _fewest_words(text: str) -> int:
-    """A lower bound of the number of words, and so of tokens.
+    """A lower bound of the number of words.
 
     A run of k spaces begins at most one word, and k - 2 * (k // 2) <= 1; the last space may begin none.
     """
-    return text.count(" ") - 1 - (2 * text.count("  ") if "  " in text else 0)
+    raw = text.encode()  # whose spaces are counted several times as quickly
+    return raw.count(b" ") - 1 - (2 * raw.count(b"  ") if b"  " in raw else 0)
 
 
 def _spell_word(piece: str) -> str:

@@ -79,7 +79,7 @@ def test_a_text_is_never_turned_away_at_its_own_length(
     tokens = _exact_count(exact, text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokens_module, "_STRETCH", 1)
-        patch.setattr(tokens_module, "_SHORT_TOKEN", 0)
+        patch.setattr(tokens_module, "_SAMPLE", 8)
         assert counter.count_within(text, tokens) == tokens
         assert tokens == 0 or counter.count_within(text, tokens - 1) is None
 

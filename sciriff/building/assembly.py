@@ -1,18 +1,10 @@
-"""Putting the kept instances of a task into final splits and writing one file per window and split.
-
-Output lines were serialised once, by the workers; here they are only copied out of the spool files, in keyed order.
-"""
+"""Putting the kept instances of a task into final splits."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from sciriff.building.documents import document_of_rows
 from sciriff.building.instances import Instance
@@ -170,33 +162,3 @@ def _shared(task: str, placed: Placed) -> dict[tuple[str, str], Shared]:
         )
         for pair in sorted(found, key=lambda pair: (SPLITS.index(pair[0]), SPLITS.index(pair[1])))
     }
-
-
-def write_splits(placed: Mapping[str, Sequence[Instance]], spool: Path, folder: Path) -> dict[str, dict[str, Any]]:
-    """Write the files of one window.
-
-    Args:
-        placed: final split -> instances in output order.
-        spool: folder of the workers' spool files.
-        folder: where to write ``{split}.jsonl``; made if need be.
-
-    Returns:
-        File name -> ``{sha256, bytes, rows}``.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {}
-    with ExitStack() as stack:
-        spools: dict[str, int] = {}
-        for split in SPLITS:
-            hasher, size = hashlib.sha256(), 0
-            name = f"{split}.jsonl"
-            with (folder / name).open("wb") as out:
-                for instance in placed[split]:
-                    if instance.spool not in spools:
-                        spools[instance.spool] = stack.enter_context((spool / instance.spool).open("rb")).fileno()
-                    line = os.pread(spools[instance.spool], instance.length, instance.offset)
-                    out.write(line)
-                    hasher.update(line)
-                    size += len(line)
-            files[name] = {"sha256": hasher.hexdigest(), "bytes": size, "rows": len(placed[split])}
-    return files

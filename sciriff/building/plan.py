@@ -34,6 +34,7 @@ _ENGINE: Final = (
     "sciriff.building.sampling",
     "sciriff.building.splitting",
     "sciriff.building.assembly",
+    "sciriff.building.writing",
 )
 """Modules that decide the bytes of every task, besides its own reader and formatter."""
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sciriff.building.assembly import Assembly, assemble, left_out, write_splits
+from sciriff.building.assembly import Assembly, assemble, left_out
 from sciriff.building.instances import Recipe, make_instances
 from sciriff.building.options import BuildOptions
 from sciriff.building.outcome import TaskOutcome, outcome_of_manifests
@@ -22,6 +22,7 @@ from sciriff.building.sampling import Selection, SplitSample
 from sciriff.building.tokens import TokenizerFile
 from sciriff.building.validate import ValidationResult, result_path, validate
 from sciriff.building.validate import prepare as prepare_validation
+from sciriff.building.writing import write_windows
 from sciriff.errors import SourceError, ValidationFailedError
 from sciriff.hashing import keyed_rank
 from sciriff.readers import load_reader
@@ -87,11 +88,10 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
             split_by=shop.options.split_by,
             keep_repeated=_keeps_repeated_splits(recipe),
         )
-        files = {
-            window: write_splits(placed, workspace, workspace / str(window))
-            for window, placed in assembly.windows.items()
-        }
-        result = validate(recipe.task, plan.suite, assembly.windows)
+        with ThreadPoolExecutor(1, thread_name_prefix="write") as thread:
+            writing = thread.submit(write_windows, assembly.windows, workspace, shop.pool)
+            result = validate(recipe.task, plan.suite, assembly.windows)
+        files = writing.result()
         if not result.success:
             raise ValidationFailedError(f"{recipe.task}: does not meet its expectations; " + "; ".join(result.failures))
         manifests = _manifests(plan, recipe, source, tokenizer, sampled, assembly, files, shop.options)

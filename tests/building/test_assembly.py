@@ -1,14 +1,13 @@
-"""From what sampling keeps to files: final splits, what a user should know of them, and the bytes on disk."""
+"""From what sampling keeps to final splits, and what a user should know of them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
-from sciriff.building.assembly import Shared, assemble, write_splits
+from sciriff.building.assembly import Shared, assemble
 from sciriff.building.facts import InstanceFacts
 from sciriff.building.instances import ANY_WINDOW, Instance
 from sciriff.building.sampling import Selection
@@ -213,30 +212,3 @@ def test_a_repeated_split_is_kept_where_that_is_asked_for() -> None:
 def test_splits_that_cannot_be_standardised_are_named() -> None:
     with pytest.raises(UsageError, match="train is missing"):
         assemble("task", 76, selections({4096: {"validation": ["a"], "test": ["b"]}}))
-
-
-def test_files_hold_the_spooled_lines_in_the_order_given(tmp_path: Path) -> None:
-    texts = {"one": [b"first\n", b"second\n"], "two": [b"third, a longer line\n"]}
-    found: dict[bytes, Instance] = {}
-    for name, spooled in texts.items():
-        (tmp_path / name).write_bytes(b"".join(spooled))
-        offset = 0
-        for line in spooled:
-            found[line] = Instance(0, 0, ANY_WINDOW, 10, name, offset, len(line), b"", "", "", FACTS)
-            offset += len(line)
-    placed = {
-        "train": [found[b"third, a longer line\n"], found[b"second\n"]],
-        "validation": [found[b"first\n"]],
-        "test": [],
-    }
-    files = write_splits(placed, tmp_path, tmp_path / "new" / "4096")
-    written = {path.name: path.read_bytes() for path in (tmp_path / "new" / "4096").iterdir()}
-    assert written == {
-        "train.jsonl": b"third, a longer line\nsecond\n",
-        "validation.jsonl": b"first\n",
-        "test.jsonl": b"",
-    }
-    assert files == {
-        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "rows": data.count(b"\n")}
-        for name, data in written.items()
-    }

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
@@ -80,8 +80,7 @@ class Recipe:
     suite: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """Index entry of one rendered instance; its output line lies in a spool file.
 
     Attributes:
@@ -147,6 +146,7 @@ def make_instances(recipe: Recipe, split: str, rows: Sequence[Row], windows: tup
     batch = Batch(rows=len(rows))
     name = f"{split}-{os.getpid()}"
     with (spool / name).open("ab") as stream, PieceReader() as pieces:
+        lines = _Spool(name, stream)
         for row in rows:
             if isinstance(row.raw, Piece):
                 row = row._replace(raw=pieces.read(row.raw))
@@ -155,14 +155,24 @@ def make_instances(recipe: Recipe, split: str, rows: Sequence[Row], windows: tup
             except RecordError as error:
                 batch.malformed.append((row.index, str(error)))
                 continue
-            kitchen.cook(row, record, split, windows, _Spool(name, stream), batch)
+            kitchen.cook(row, record, split, windows, lines, batch)
     return batch
 
 
-@dataclass(frozen=True, slots=True)
 class _Spool:
-    name: str
-    stream: BinaryIO
+    """A spool file that grows at its end."""
+
+    def __init__(self, name: str, stream: BinaryIO) -> None:
+        self.name = name
+        self._stream = stream
+        self._end = stream.tell()
+
+    def add(self, line: bytes) -> int:
+        """Append a line and return its offset."""
+        self._stream.write(line)
+        offset = self._end
+        self._end += len(line)
+        return offset
 
 
 _KITCHENS: dict[str, _Kitchen] = {}
@@ -282,8 +292,6 @@ class _Kitchen:
             option=orjson.OPT_APPEND_NEWLINE,
         )
         line = b"%b,%b" % (texts[:-1], about[1:])
-        offset = spool.stream.tell()
-        spool.stream.write(line)
         batch.instances.append(
             Instance(
                 row=row.index,
@@ -291,7 +299,7 @@ class _Kitchen:
                 window=window,
                 tokens=input_tokens + output_tokens,
                 spool=spool.name,
-                offset=offset,
+                offset=spool.add(line),
                 length=len(line),
                 content=hashlib.blake2b(texts, digest_size=16).digest(),
                 document=document,

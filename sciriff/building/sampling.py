@@ -55,7 +55,7 @@ class SplitSample:
         self.size = size
         self.windows = windows
         self.cap = cap
-        self._order = sorted(range(size), key=lambda row: (rank(row), row))
+        self._order = sorted(range(size), key=rank)  # equal ranks stay in the order of rows
         self.asked = windows
         self._examined = 0
         self._instances: dict[int, list[Instance]] = {}

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from sciriff.errors import UsageError
 
@@ -35,8 +35,7 @@ Unit = int | str
 """A row index (by instance) or a document id (by document)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """What splitting needs to know of a unit: its source split and its name there."""
 
     split: str

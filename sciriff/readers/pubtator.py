@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
 
 _TITLE = re.compile(rb"[^|\t\n]+\|t\|")
-_BREAK = re.compile(rb"\n(?:(?:[ \t\r\f\v]*\n)+|(?=[^|\t\r\n]+\|t\|))")
+_BREAK = re.compile(rb"\n(?:(?:[ \t\r\f\v]*+\n)++|(?=[^|\t\r\n]++\|t\|))")
 _PLAIN_MENTION = re.compile(
-    r"^([^\t\n]+)\t([0-9]+)\t([0-9]+)\t([^\t\n]*)\t([^\t\n]+)(?:\t[^\t\n]*){0,2}$", re.MULTILINE
+    r"^([^\t\n]++)\t([0-9]++)\t([0-9]++)\t([^\t\n]*+)\t([^\t\n]++)(?:\t[^\t\n]*+){0,2}+$", re.MULTILINE
 )
 _CHUNK = 1 << 20
 _MENTION_FIELDS = (5, 6, 7)

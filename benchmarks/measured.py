@@ -1,28 +1,31 @@
 """One measured run in a process of its own: a build of one benchmark task, or the floor under it.
 
 The floor does what any builder of the same instances must do: read the same bytes, render the kept instances once,
-count their tokens once by the fastest exact method, and write the output once. What it renders is handed to it
-parsed, which is not counted against it. Start-up (interpreter, imports, tokenizer) is outside both measurements; the
-start of worker processes is inside.
+count their tokens once by the fastest exact method (the build's own, which counts what all prompts begin with only
+once), and write the same output once. It is a floor indeed: rows are not cut, ranked or parsed, what is to be rendered
+is handed to it ready, and nothing is turned away, checked, hashed or put in order.
+
+Start-up is outside both measurements: interpreter, imports, tokenizer, and the start of worker processes, which a build
+of many tasks pays once; what that takes is told by itself.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from sciriff.building import task as task_module
 from sciriff.building.gx_context import import_library
-from sciriff.building.instances import CHAT_MARKUP_TOKENS
 from sciriff.building.options import BuildOptions
 from sciriff.building.plan import TaskPlan, plan_tasks
 from sciriff.building.pool import WorkerPool, stop_workers
@@ -30,9 +33,10 @@ from sciriff.building.progress import Silent
 from sciriff.building.suites import standard_suite
 from sciriff.building.task import Workshop, build_task
 from sciriff.building.tokenizer import bundled_tokenizer
-from sciriff.building.tokens import TokenCounter
+from sciriff.building.tokens import SharedStart, TokenCounter
 from sciriff.hashing import file_sha256
 from sciriff.readers import load_reader
+from sciriff.readers.records import Row
 from sciriff.sources.catalogue import Licence, Source, SourceFile
 from sciriff.sources.fetch import AcquiredFile, AcquiredSource
 from sciriff.store import Store
@@ -87,31 +91,66 @@ def source(files: dict[str, Path]) -> AcquiredSource:
 
 
 def cpu_seconds() -> float:
-    """CPU seconds of this process and of the children that have ended."""
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    """CPU seconds of this process and of its children, ended or not."""
+    own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime + sum(map(_cpu_of_process, _children()))
+
+
+def _children() -> list[int]:
+    return [int(pid) for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()]
+
+
+def _cpu_of_process(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(slots=True)
+class Spent:
+    """CPU and wall seconds, added up over the times that it was entered."""
+
+    cpu: float = 0.0
+    wall: float = 0.0
+    _began: tuple[float, float] = (0.0, 0.0)
+
+    def __enter__(self) -> None:
+        self._began = cpu_seconds(), time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        cpu, wall = self._began
+        self.cpu += cpu_seconds() - cpu
+        self.wall += time.perf_counter() - wall
 
 
 def measure_build(kind: str, workers: int, cap: int | None, files: dict[str, Path], out: Path) -> dict[str, Any]:
-    """Build the task and say what it took; validation by Great Expectations is told apart."""
+    """Build the task and say what it took; start-up and validation are told apart."""
     task, acquired, options = plan(kind), source(files), BuildOptions(WINDOWS, cap)
     tokenizer = bundled_tokenizer()
     TokenCounter(tokenizer.path)
     import_library()
-
-    validation_cpu = _time_validation()
-    cpu, wall = cpu_seconds(), time.perf_counter()
-    shop = Workshop(Store(str(out)), options, WorkerPool(workers), Silent())
-    outcome = build_task(task, acquired, tokenizer, shop)
-    wall = time.perf_counter() - wall
+    pool, start = WorkerPool(workers), Spent()
     if workers > 1:
-        stop_workers()  # their CPU time is told only when they have ended
+        with start:
+            pool.prepare()
+            list(pool.map_unordered(_be_there, range(4 * workers)))
+    whole, validation = Spent(), _time_validation()
+    shop = Workshop(Store(str(out)), options, pool, Silent())
+    with whole:
+        outcome = build_task(task, acquired, tokenizer, shop)
+    stop_workers()
     return {
-        "cpu": cpu_seconds() - cpu,
-        "wall": wall,
-        "validation_cpu": sum(validation_cpu),
+        "cpu": whole.cpu,
+        "wall": whole.wall,
+        "start_cpu": start.cpu,
+        "start_wall": start.wall,
+        "validation_cpu": sum(validation),
         "rows": sum(sum(splits.values()) for splits in outcome.rows.values()),
+        "bytes": sum(path.stat().st_size for path in out.glob(f"instructions/*/{task.name}/*.jsonl")),
     }
+
+
+def _be_there(_number: int) -> None:
+    time.sleep(0.05)  # long enough that no worker does it all
 
 
 def _time_validation() -> list[float]:
@@ -120,76 +159,103 @@ def _time_validation() -> list[float]:
     validate = task_module.validate
 
     def timed(*args: Any) -> Any:
-        began = cpu_seconds()
+        began = time.thread_time()
         result = validate(*args)
-        spent.append(cpu_seconds() - began)
+        spent.append(time.thread_time() - began)
         return result
 
     task_module.validate = timed
     return spent
 
 
+class Kept(NamedTuple):
+    """What the floor gets of an instance that a build kept.
+
+    Attributes:
+        variables: what its template sees.
+        rest: what its output line says besides texts and token counts.
+        files: (window, split) of the files that hold it.
+    """
+
+    variables: dict[str, Any]
+    rest: dict[str, Any]
+    files: list[tuple[int, str]]
+
+
+_COUNTED = ("input", "output", "_input_toks", "_output_toks")
+
+
 def prepare_floor(kind: str, files: dict[str, Path], out: Path, handed_over: Path) -> None:
-    """Save the parsed variables of the instances that a build kept, and to which files they go."""
+    """Save what a build kept, parsed, in the order of the source."""
     task = plan(kind)
     reader = load_reader(task.binding.reader)
     formatter = load_formatter(task.binding.formatter.name)
     view = source(files).view()
-    kept: dict[str, dict[int, list[int]]] = {}
+    lines: dict[str, dict[str, Any]] = {}
+    places: dict[str, list[tuple[int, str]]] = {}
     for window in WINDOWS:
         for split in files:
-            with (out / f"instructions/{window}/{task.name}/{split}.jsonl").open("rb") as lines:
-                for line in lines:
-                    row = int(orjson.loads(line)["_instance_id"].rsplit(":", 1)[1])
-                    kept.setdefault(split, {}).setdefault(row, []).append(window)
+            with (out / f"instructions/{window}/{task.name}/{split}.jsonl").open("rb") as stream:
+                for raw in stream:
+                    line = orjson.loads(raw)
+                    name = line["_instance_id"]
+                    lines[name] = {key: value for key, value in line.items() if key not in _COUNTED}
+                    places.setdefault(name, []).append((window, split))
     with handed_over.open("wb") as stream:
         for split, spec in task.splits().items():
             for row in reader.rows(view, spec):
-                if row.index in kept[split]:
-                    for variables in formatter(reader.parse(row, spec), **task.binding.formatter.args):
-                        pickle.dump((split, row.index, variables, kept[split][row.index]), stream)
+                name = f"{task.name}:{split}:{row.index}" if isinstance(row, Row) else ""
+                if name in lines:
+                    (variables,) = formatter(reader.parse(row, spec), **task.binding.formatter.args)
+                    pickle.dump(Kept(variables, lines[name], places[name]), stream)
 
 
-def measure_floor(kind: str, files: dict[str, Path], handed_over: Path, out: Path) -> dict[str, Any]:
-    """Read, render, count, write; say what it took."""
+def measure_floor(kind: str, files: dict[str, Path], handed_over: Path, out: Path, not_before: float) -> dict[str, Any]:
+    """Read, render, count, write; say what it took.
+
+    Args:
+        kind: ``entity`` or ``paper``.
+        files: what to read.
+        handed_over: what :func:`prepare_floor` saved.
+        out: where to write.
+        not_before: when to begin, in seconds since the epoch.
+    """
     template = plan(kind).task_file.compile(0)
-    counter = TokenCounter(bundled_tokenizer().path)
+    counter, begin, most = TokenCounter(bundled_tokenizer().path), SharedStart(), max(WINDOWS)
     out.mkdir(exist_ok=True)
     outputs = {(window, split): (out / f"{window}-{split}.jsonl").open("wb") for window in WINDOWS for split in files}
-    spent_cpu = spent_wall = 0.0
-    cpu, wall = cpu_seconds(), time.perf_counter()
-    for path in files.values():
-        with path.open("rb") as stream:
-            while stream.read(1 << 20):
-                pass
-    spent_cpu, spent_wall = cpu_seconds() - cpu, time.perf_counter() - wall
-    rows = 0
+    spent, rows = Spent(), 0
+    time.sleep(max(0.0, not_before - time.time()))
+    with spent:
+        for path in files.values():
+            with path.open("rb") as stream:
+                while stream.read(1 << 20):
+                    pass
     for batch in _batches(handed_over):
-        cpu, wall = cpu_seconds(), time.perf_counter()
-        for split, row, variables, windows in batch:
-            rendered = template.render(variables)
-            input_tokens, output_tokens = counter.count(rendered.input), counter.count(rendered.output)
-            line = orjson.dumps(
-                {
+        with spent:
+            for kept in batch:
+                rendered = template.render(kept.variables)
+                line = {
                     "input": rendered.input,
                     "output": rendered.output,
-                    "_instance_id": f"bench_{kind}:{split}:{row}",
-                    "_input_toks": input_tokens,
-                    "_output_toks": output_tokens,
-                },
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
-            for window in windows:
-                assert input_tokens + output_tokens <= window - CHAT_MARKUP_TOKENS
-                outputs[window, split].write(line)
-                rows += 1
-        spent_cpu, spent_wall = spent_cpu + cpu_seconds() - cpu, spent_wall + time.perf_counter() - wall
-    return {"cpu": spent_cpu, "wall": spent_wall, "rows": rows}
+                    **kept.rest,
+                    "_input_toks": counter.count_within(rendered.input, most, begin),
+                    "_output_toks": counter.count(rendered.output),
+                }
+                raw = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+                for place in kept.files:
+                    outputs[place].write(raw)
+                rows += len(kept.files)
+    with spent:
+        for output in outputs.values():
+            output.close()
+    size = sum(path.stat().st_size for path in out.iterdir())
+    return {"cpu": spent.cpu, "wall": spent.wall, "rows": rows, "bytes": size}
 
 
-def _batches(handed_over: Path, size: int = 200) -> Iterator[list[Any]]:
+def _batches(handed_over: Path, size: int = 200) -> Iterator[list[Kept]]:
     with handed_over.open("rb") as stream:
-        batch = []
+        batch: list[Kept] = []
         while stream.peek(1):  # type: ignore[attr-defined]
             batch.append(pickle.load(stream))
             if len(batch) == size:
@@ -207,7 +273,7 @@ def main() -> None:
     elif request["what"] == "prepare":
         result = prepare_floor(kind, files, out, Path(request["handed_over"])) or {}
     else:
-        result = measure_floor(kind, files, Path(request["handed_over"]), out)
+        result = measure_floor(kind, files, Path(request["handed_over"]), out, request.get("not_before", 0.0))
     print(json.dumps(result))
 
 

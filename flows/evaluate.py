@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
@@ -40,6 +40,21 @@ def evaluate_model(
     window: Annotated[int, Field(ge=1)] = 4096,
     split: str = "validation",
     limit: Limit = None,
+    data: str = "built",
+    chat_format: str | None = None,
+    shots: Annotated[int, Field(ge=0)] | None = None,
+    shots_from: Literal["evaluated", "train"] = "evaluated",
+    too_long: Literal["truncate-left", "truncate-middle", "refuse"] = "truncate-left",
+    max_tokens: Annotated[int, Field(ge=1)] = 1024,
+    add_bos: bool = False,
+    batch: bool = False,
+    no_wait: bool = False,
+    max_cost: Annotated[float, Field(gt=0)] | None = None,
+    base_url: str | None = None,
+    max_concurrency: Annotated[int, Field(ge=1)] = 128,
+    request_timeout: Annotated[float, Field(gt=0)] = 600.0,
+    json_schema: bool = False,
+    gpus: Annotated[int, Field(ge=1)] | None = None,
     judge: JudgeMode = "live",
     judge_model: str = DEFAULT_JUDGE,
     judge_base_url: str | None = None,
@@ -54,6 +69,22 @@ def evaluate_model(
         window: context window, in tokens, whose instances are used.
         split: split whose instances are used.
         limit: at most so many instances per task, the same ones for every model; "all" for no limit.
+        data: built here, published (allenai/SciRIFF), or the path of a file or folder of instances.
+        chat_format: auto, general, tulu, tulu_nl, llama2, llama3, qwen, or a .jinja file; as the model's entry says if
+            empty.
+        shots: examples in front of each question; if empty, 1 in evidence_inference, else 0.
+        shots_from: where examples come from: the evaluated split, as the original, or the training split.
+        too_long: what happens to prompts that do not fit the model's context.
+        max_tokens: most tokens of a reply.
+        add_bos: put the tokenizer's token for the beginning of text in front if it is missing.
+        batch: ask APIs by the Batch API: half the price, within a day.
+        no_wait: with batch: end once all is submitted; the next run collects.
+        max_cost: spend no more than so many US dollars.
+        base_url: server that speaks the OpenAI protocol, in place of the model's own.
+        max_concurrency: most requests to an API at once; how many it takes well is found out.
+        request_timeout: seconds from sending a request to an API to the last byte of its reply.
+        json_schema: constrain replies to the JSON Schema of the task's answers.
+        gpus: GPUs to spread weights over; as the model's entry says if empty.
         judge: how the judge of summaries and answers is asked: live, batch (half the price, within a day) or off.
             Without a key it is not asked, and nothing else waits.
         judge_model: who judges: an API model of deployments/models.yaml, openai:NAME or vllm:NAME.
@@ -61,6 +92,9 @@ def evaluate_model(
         judge_samples: most samples per task that are judged, or "all"; if empty, 100 of MuP and all of Qasper.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
     """
+    from sciriff.models.openai_server import Patience
+    from sciriff.models.plan import AskOptions
+    from sciriff.models.prompts import PromptOptions
     from sciriff.store import Store
 
     progress = ArtifactProgress("evaluation-progress")
@@ -74,6 +108,18 @@ def evaluate_model(
             window=window,
             split=split,
             limit=limit,
+            data=data,
+            options=AskOptions(
+                prompts=PromptOptions(chat_format, shots, shots_from, too_long, max_tokens, add_bos),
+                batch=batch,
+                stay=not no_wait,
+                max_cost=max_cost,
+                base_url=base_url,
+                most_at_once=max_concurrency,
+                gpus=gpus,
+                patience=Patience(reply_seconds=request_timeout),
+            ),
+            constrain=json_schema,
             judge=JudgeOptions(judge, judge_model, judge_base_url, judge_samples),
             settings=settings,
             progress=progress,

@@ -201,7 +201,7 @@ def test_a_server_that_only_fails_ends_the_work(server: FakeServer) -> None:
     answers: list[Answer] = []
     with pytest.raises(ModelError, match=r"failed 10 requests in a row.*something broke"):
         answers.extend(backend(server, replace(QUICK, tries=2)).ask(iter(chats(500))))
-    assert 10 <= len(answers) == len(server.sent) <= 40
+    assert 10 <= len(answers) == len(server.sent) < 200
     assert not any(answer.final for answer in answers)
 
 

@@ -157,6 +157,28 @@ def store_with_instances(folder: Path, number: int) -> Store:
     return store
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_with_a_remote_store(
+    server: FakeServer, tmp_path: Path, s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    run = Run(LIVE, server, tmp_path / "cache")
+    stores = [Store(f"s3://bucket/{name}") for name in ("unkilled", "killed")]
+    for store in stores:
+        publish(store, 40)
+    typical = run.to_the_end(stores[0])
+    wanted = len(server.billed)
+    server.billed.clear()
+    server.sent.clear()
+    evaluate_killed(run, stores[1], random.Random(1), typical, most=5)
+    assert results(stores[1]) == results(stores[0])
+    assert len(server.billed) == wanted
+    assert server.billed.total() - wanted <= in_doubt(stores[1], tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.jsonl"))  # what the killed left was brought home
+
+
 @pytest.mark.parametrize("kills", KILLS)
 def test_killed_while_asking_live(server: FakeServer, tmp_path: Path, kills: int) -> None:
     run = Run(LIVE, server, tmp_path / "cache")

@@ -490,6 +490,7 @@ def test_paper_answers_state_their_length_and_allow_null() -> None:
     answered = render("qasper_abstractive_qa", 0)
     assert "about 14 characters long." in answered.input
     assert json.loads(answered.output) == {"answer": "They did this.", "evidence": ["We did “this”."]}
+    assert "about 1 character long." in render("qasper_abstractive_qa", 0, answer="3").input
     for answer in (None, ""):
         unanswered = render("qasper_abstractive_qa", 0, unanswerable=True, answer=answer, evidence=[])
         assert unanswered.output == "null"

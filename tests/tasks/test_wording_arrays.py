@@ -78,6 +78,8 @@ def test_multicite_examples_have_two_labels(template_id: int, examples: int) -> 
         len(example) == 2 and set(example) <= set(labels_of("multicite_intent_classification")) for example in found
     )
     assert "<cite>" in render("multicite_intent_classification", template_id, input_transformed="x").input
+    assert "tags are missing" in render("multicite_intent_classification", template_id, input_transformed="x").input
+    assert "tags are missing" not in render("multicite_intent_classification", template_id).input
 
 
 @pytest.mark.parametrize("template_id", range(3))

@@ -6,6 +6,9 @@ Needs vLLM: ``make vllm-test`` runs this file in an environment that has its bui
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vllm_kit import MEMORY, run_batch, serving
+from vllm_kit import MEMORY, descendants, is_running, run_batch, serving, wait_until
 
 from benchmarks.tiny_llama import write_tiny_llama
 from sciriff import api
@@ -23,11 +26,13 @@ from sciriff.models.openai_live import LiveBackend
 from sciriff.models.openai_replies import reply_of
 from sciriff.models.openai_requests import Dialect
 from sciriff.models.openai_server import Server
+from sciriff.models.plan import AskOptions
 from sciriff.models.prompts import PromptKit, PromptOptions, count_tokens, open_kit, prepare_prompts, requests_for
 from sciriff.models.registry import ModelSpec
 from sciriff.models.requests import Answer, Message, Request, Sampling, make_request
 from sciriff.models.vllm_backend import VllmBackend, open_vllm
 from sciriff.models.vllm_server import SERVER_FIELDS, as_one_turn
+from sciriff.results.judge_options import JudgeOptions
 from sciriff.settings import Settings
 from sciriff.store import Store
 from sciriff.tasks.evaluation_tasks import EVAL_TASKS
@@ -63,15 +68,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def spec(checkpoint: Path) -> ModelSpec:
-    return ModelSpec(
-        name="tiny",
-        backend="vllm",
-        weights=str(checkpoint),
-        chat_format="tulu",
-        dtype="float32",
-        engine={"enforce_eager": True, **MEMORY},
-    )
+def entry(checkpoint: Path) -> dict[str, Any]:
+    """The model's entry."""
+    return {
+        "backend": "vllm",
+        "weights": str(checkpoint),
+        "chat_format": "tulu",
+        "dtype": "float32",
+        "engine": {"enforce_eager": True, **MEMORY},
+    }
+
+
+@pytest.fixture(scope="module")
+def spec(entry: dict[str, Any]) -> ModelSpec:
+    return ModelSpec(name="tiny", **entry)
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +117,16 @@ def answers(backend: VllmBackend, queue: list[Request]) -> dict[str, Answer]:
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveBackend]:
-    """The OpenAI backend over a real ``vllm serve``."""
+def address(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a real ``vllm serve`` listens."""
     with serving(checkpoint, tmp_path_factory.mktemp("server") / "log") as url:
-        yield LiveBackend(Server(url), DIALECT)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def server(address: str) -> LiveBackend:
+    """The OpenAI backend over that server."""
+    return LiveBackend(Server(address), DIALECT)
 
 
 def said(answer: Answer) -> tuple[Any, ...]:
@@ -236,3 +252,72 @@ def test_run_batch_says_the_same(
         answer = reply_of(record["response"]["body"], record["custom_id"], sampling[record["custom_id"]])
         found[answer.key] = said(answer)
     assert found == {key: said(answer) for key, answer in answers.items()}
+
+
+# As a user evaluates
+
+
+def predictions(settings: Settings, model: str) -> dict[str, Any]:
+    """Instance -> reply, in all tasks."""
+    store = Store(settings.store)
+    paths = [f"results/predictions/{model}/{task}/4096-validation/predictions.jsonl" for task in EVAL_TASKS]
+    lines = [json.loads(line) for path in paths for line in store.read_bytes(path).splitlines()]
+    return {line["instance_id"]: line["reply"] for line in lines}
+
+
+def expected(queue: list[Request], answers: dict[str, Answer]) -> dict[str, Any]:
+    return {each.label: answers[each.key].text for each in queue}
+
+
+def ledger_lines(settings: Settings) -> list[dict[str, Any]]:
+    parts = Path(settings.store, "results", "ledger").rglob("*.jsonl")
+    whole = [line for part in parts for line in part.read_bytes().split(b"\n")[:-1]]
+    return [json.loads(line) for line in whole]
+
+
+@pytest.mark.usefixtures("requests")
+def test_killed_and_run_again_no_reply_is_made_twice(
+    settings: Settings, entry: dict[str, Any], queue: list[Request], answers: dict[str, Answer], tmp_path: Path
+) -> None:
+    (tmp_path / "models.yaml").write_text(json.dumps({"tiny": entry}))
+    command = [sys.executable, "-m", "sciriff.cli", "evaluate", "--model=tiny", f"--limit={LIMIT}", "--judge=off"]
+    command += ["--max-tokens=48", "--yes"]
+    environment = {
+        **os.environ,
+        "SCIRIFF_STORE": settings.store,
+        "SCIRIFF_CACHE": str(settings.cache),
+        "SCIRIFF_MODELS": str(tmp_path / "models.yaml"),
+        "SCIRIFF_OFFLINE": "1",
+    }
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    wait_until(lambda: process.poll() is not None or any("text" in line for line in ledger_lines(settings)), 300)
+    left = descendants(process.pid)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(is_running(pid) for pid in left), 60)
+    assert left or process.returncode == 0
+    kept = {line["key"] for line in ledger_lines(settings) if "text" in line}
+    assert kept
+
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-5000:]
+    replies = Counter(line["key"] for line in ledger_lines(settings) if "text" in line)
+    assert replies == dict.fromkeys((each.key for each in queue), 1)
+    assert predictions(settings, "tiny") == expected(queue, answers)
+
+
+@pytest.mark.usefixtures("requests")
+def test_an_evaluation_of_a_served_model_brings_the_same(
+    address: str, settings: Settings, queue: list[Request], answers: dict[str, Answer], tmp_path: Path
+) -> None:
+    served = {"backend": "openai", "server": "vllm", "api_model": "tiny", "base_url": address, "chat_format": "tulu"}
+    (tmp_path / "models.yaml").write_text(json.dumps({"served": served}))
+    report = api.evaluate(
+        ["served"],
+        limit=LIMIT,
+        options=AskOptions(prompts=OPTIONS),
+        judge=JudgeOptions("off"),
+        settings=settings.model_copy(update={"models": tmp_path / "models.yaml"}),
+    )
+    assert not report.failures
+    assert predictions(settings, "served") == expected(queue, answers)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -81,14 +81,40 @@ def _environment() -> dict[str, str]:
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _SECONDS_TO_START
-    while time.monotonic() < deadline:
+    def answers() -> bool:
+        assert process.poll() is None, (
+            f"vllm serve ended before it answered:\n{log.read_text(errors='replace')[-5000:]}"
+        )
         try:
             urllib.request.urlopen(url, timeout=5).close()
         except OSError:
-            said = log.read_text(errors="replace")[-5000:]
-            assert process.poll() is None, f"vllm serve ended before it answered:\n{said}"
-            time.sleep(0.25)
-        else:
-            return
-    raise AssertionError(f"vllm serve did not answer within {_SECONDS_TO_START} s: {log}")
+            return False
+        return True
+
+    wait_until(answers, _SECONDS_TO_START)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float) -> None:
+    """Wait until something holds; fail if that takes longer."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.05)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and theirs."""
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            with suppress(OSError):  # ended in the meantime
+                found += map(int, children.read_text().split())
+    return found[1:]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

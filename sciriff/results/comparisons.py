@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sciriff.results.estimates import COLUMNS, RunMetric
+from sciriff.results.estimates import RunMetric
 from sciriff.results.groups import Group, Mask
-from sciriff.results.headlines import headlines
+from sciriff.results.headlines import COLUMNS, headlines
 from sciriff.results.intervals import (
     Resampled,
     combined,
@@ -300,7 +300,7 @@ def _batches(
                 continue
             scored = [run.scored[Profile.CORRECTED, metric] for run in runs]
             both = scored[0].is_scored & scored[1].is_scored
-            if not both.any():
+            if not both.any() or scored[0].judge != scored[1].judge:
                 continue
             sides = [_Side(run.run_id, metric, both.tobytes()) for run in runs]
             for side, run, whole in zip(sides, runs, scored, strict=True):

@@ -15,6 +15,7 @@ from sciriff.results.intervals import exact
 from sciriff.results.values import Array
 from sciriff.scoring.metrics.statistics import KINDS
 from sciriff.scoring.outcome import Profile
+from sciriff.scoring.tasks import eval_task
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,10 +30,13 @@ class Scored:
     Attributes:
         statistics: sufficient statistics, (samples of the group, columns); 0 where the run has none.
         is_scored: which samples of the group they are of.
+        judge: who gave it: digest of judge and prompts. Values of different judges do not compare. Empty for metrics
+            that are computed.
     """
 
     statistics: Array
     is_scored: Mask
+    judge: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def load_groups(connection: DuckDBPyConnection) -> Iterator[Group]:
     """Read the current runs of an index, group by group.
 
     Args:
-        connection: an index with the tables ``runs``, ``samples`` and ``scores``.
+        connection: an index with the tables ``runs``, ``samples``, ``scores`` and ``judges``.
     """
     groups = connection.execute(
         "SELECT task, window_tokens, split, list(run_id ORDER BY model), list(model ORDER BY model) FROM runs"
@@ -145,6 +149,7 @@ def _scored(
     connection: DuckDBPyConnection, task: str, run_ids: list[str], samples: int
 ) -> list[dict[tuple[Profile, str], Scored]]:
     found: list[dict[tuple[Profile, str], Scored]] = [{} for _ in run_ids]
+    judges = dict(connection.execute("SELECT run_id, judge_identity || prompts FROM judges").fetchall())
     for headline in headlines(task):
         names = KINDS[headline.kind]._fields
         rows = _columns(
@@ -163,7 +168,8 @@ def _scored(
                 table, is_scored = np.zeros((samples, len(names))), np.zeros(samples, dtype=bool)
                 table[rows["sample"][chosen]] = statistics[chosen]
                 is_scored[rows["sample"][chosen]] = True
-                found[place][profile, headline.metric] = Scored(table, is_scored)
+                judge = judges.get(run_ids[place], "") if headline.metric == eval_task(task).judged else ""
+                found[place][profile, headline.metric] = Scored(table, is_scored, judge)
     return found
 
 

@@ -234,6 +234,16 @@ def test_intervals_and_comparisons_have_the_judge(store: Store, settings: Settin
     assert compared.rows == [("lm_judge_answer", 50.0, True, 40), ("lm_judge_reference", 50.0, True, 40)]
 
 
+def test_models_of_different_judges_are_not_compared(store: Store, settings: Settings, server: FakeServer) -> None:
+    run(store, settings, judge(server))
+    run(store, settings, judge(server, model="openai:other"), models=("prompt-echo",))
+    query = f"SELECT metric FROM compare('gold', 'prompt-echo') WHERE task = '{MUP}'"
+    report = run(store, settings, None)
+    assert sql(query, report.index).rows == [("rouge",)]
+    run(store, settings, judge(server), models=("prompt-echo",))
+    assert sql(query, report.index).rows == [("lm_judge_reference",), ("rouge",)]
+
+
 # --- two profiles ----------------------------------------------------------------------------------------------------
 
 

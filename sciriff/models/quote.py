@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sciriff.building.tokenizer import bundled_tokenizer, find_tokenizer
+from sciriff.building.tokenizer import find_tokenizer
 from sciriff.building.tokens import TokenCounter
 from sciriff.errors import SciriffError
 from sciriff.models.budget import text_of, tokens_by_length
@@ -14,7 +14,7 @@ from sciriff.models.checkpoint import Checkpoint
 from sciriff.models.ledger import Ledger
 from sciriff.models.plan import ModelPlan, Questions
 from sciriff.models.registry import ModelSpec
-from sciriff.settings import Settings
+from sciriff.settings import DEFAULT_TOKENIZER, Settings
 
 
 class Estimate(NamedTuple):
@@ -176,10 +176,10 @@ def estimate_for(spec: ModelSpec, settings: Settings, checkpoint: Checkpoint | N
         return by_length
     if checkpoint is not None and (counter := checkpoint.counter) is not None:
         return Estimate("its tokenizer", counter.count)
+    # A quote is not worth a download. Nor is the bundled tokenizer used: it would count half as many again.
+    at_hand = {"tokenizer": settings.tokenizer or DEFAULT_TOKENIZER, "offline": True}
     try:
-        found = find_tokenizer(settings)
+        found = find_tokenizer(settings.model_copy(update=at_hand))
     except SciriffError:
-        return by_length
-    if found.path == bundled_tokenizer().path:  # it knows few words, and would count half as many again
         return by_length
     return Estimate(found.name, TokenCounter(found.path).count)

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from sciriff.cli.parameters import settings_with, store_option
+from sciriff.cli.tables import table, told_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sciriff.results.query import Answer
+
+_COUNTS = ("samples", "scored", "model_failed", "system_failed")
+_WIDE = 10_000
+"""Characters of a line where no terminal sets a limit."""
+_COLUMN = 30
+"""About the characters of one model's column."""
+
+_LEGEND = "Percent, profile corrected. In brackets the 95 % interval, by a bootstrap of documents."
+_BOUNDS_LEGEND = "In parentheses: if no reply that never came had been understood, to: if all of them had been right."
+_NOT_JUDGED = "SELECT DISTINCT task, note FROM judges WHERE state <> 'done' ORDER BY ALL"
 
 
 @click.command()
@@ -12,8 +31,83 @@ from sciriff.cli.parameters import settings_with, store_option
 @click.option("--csv", "style", flag_value="csv", help="Print CSV with a header.")
 @store_option
 def leaderboard_command(style: str | None, store: str | None) -> int:
-    """Print the scores of all models: `sciriff sql "select * from leaderboard"`."""
-    from sciriff.cli.sql import run_query
+    """Print the scores of all models, with their intervals and the counts behind them.
 
-    run_query("select * from leaderboard", style, settings_with(store=store))
+    `sciriff sql "from leaderboard"` has the same, one row a model.
+    """
+    from sciriff.cli.sql import run_query
+    from sciriff.results.index import current_index
+    from sciriff.results.query import sql
+    from sciriff.store import Store
+
+    settings = settings_with(store=store)
+    if style:
+        run_query("from leaderboard", style, settings)
+        return 0
+    index = current_index(Store(settings.store), settings)
+    click.echo(f"from {index}", err=True)
+    click.echo(leaderboard_text(sql("from leaderboard", index), _width()))
+    for line in told_once("not judged", sql(_NOT_JUDGED, index).rows):
+        click.echo(line)
     return 0
+
+
+def _width() -> int:
+    import shutil
+    import sys
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+
+
+def leaderboard_text(answer: Answer, width: int = _WIDE) -> str:
+    """Return a table for each window and split: a line a headline, a column a model; as many models as fit beside.
+
+    Args:
+        answer: the view ``leaderboard``.
+        width: characters of a line.
+    """
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    at_once = max(1, (width - _COLUMN) // _COLUMN)
+    blocks = [
+        _block(models[start : start + at_once])
+        for _, group in groupby(rows, key=lambda row: (row["window_tokens"], row["split"]))
+        for models in [list(group)]
+        for start in range(0, len(models), at_once)
+    ]
+    legend = [_LEGEND, *([_BOUNDS_LEGEND] if any(row["system_failed"] for row in rows) else [])]
+    return "\n\n".join([*blocks, "\n".join(legend)])
+
+
+def _block(models: Sequence[dict[str, Any]]) -> str:
+    from sciriff.scoring.tasks import SUMMARY_COLUMNS
+
+    lines = [
+        (column.name, *(_cell(model, column.name) for model in models))
+        for column in SUMMARY_COLUMNS
+        if any(model[column.name] is not None for model in models)
+    ]
+    lines.append(("mean", *(_cell(model, "mean") for model in models)))
+    lines.append(("columns", *(model["coverage"] for model in models)))
+    lines += [(name, *(f"{model[name]:,}" for model in models)) for name in _COUNTS]
+    title = f"window {models[0]['window_tokens']}, split {models[0]['split']}"
+    return "\n".join([table((title, *(model["model"] for model in models)), lines), *_notes(models)])
+
+
+def _cell(model: dict[str, Any], name: str) -> str:
+    """A value with its interval, and its bounds if replies never came."""
+    if model[name] is None:
+        return ""
+    cell = f"{model[name]:.2f}"
+    if model[f"{name}_low"] is not None:
+        cell += f" [{model[f'{name}_low']:.2f}, {model[f'{name}_high']:.2f}]"
+    if model["system_failed"] and model[f"{name}_at_worst"] is not None:
+        cell += f" ({model[f'{name}_at_worst']:.2f} to {model[f'{name}_at_best']:.2f})"
+    return cell
+
+
+def _notes(models: Iterable[dict[str, Any]]) -> list[str]:
+    notes: dict[str, list[str]] = {}
+    for model in models:
+        if model["data_note"]:
+            notes.setdefault(model["data_note"], []).append(model["model"])
+    return [f"note: {note}: {', '.join(names)}" for note, names in notes.items()]

@@ -74,6 +74,9 @@ windows_option = click.option(
     "--windows", type=NUMBERS, default="4096,8192,16384", show_default=True, help="Context windows in tokens."
 )
 window_option = click.option("--window", type=int, default=4096, show_default=True, help="Context window in tokens.")
+split_option = click.option(
+    "--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True, help="Which split."
+)
 store_option = click.option("--store", metavar="URL", help="Where artifacts lie: a path or any fsspec URL.")
 templates_option = click.option(
     "--templates-dir",
@@ -121,13 +124,7 @@ def _spelling(field: str, given: dict[str, Any]) -> str:
 def data_options(verb: _Decorated) -> _Decorated:
     """Options that say which instances a model is asked."""
     for option in (
-        click.option(
-            "--split",
-            type=click.Choice(["validation", "test"]),
-            default="validation",
-            show_default=True,
-            help="Which split.",
-        ),
+        split_option,
         window_option,
         click.option(
             "--data",
@@ -225,6 +222,9 @@ def ask_options(verb: _Decorated) -> _Decorated:
         ),
         click.option("--json-schema", is_flag=True, help="Constrain replies to the JSON Schema of the task's answers."),
         click.option(
+            "--retry-errors", is_flag=True, help="Ask again for what was refused before, such as prompts too long."
+        ),
+        click.option(
             "--request-timeout",
             type=click.FloatRange(min=0, min_open=True),
             default=600.0,
@@ -314,6 +314,7 @@ def ask_choices(values: dict[str, Any]) -> AskOptions:
         base_url=values["base_url"],
         most_at_once=values["max_concurrency"],
         gpus=values["gpus"],
+        retry_errors=values["retry_errors"],
         max_cost=values["max_cost"],
         patience=Patience(reply_seconds=values["request_timeout"]),
     )

@@ -37,17 +37,11 @@ def run_query(query: str, style: str | None, settings: Settings) -> None:
         UsageError: if nothing is evaluated yet, or the query is wrong.
         StoreError: if the results cannot be read.
     """
-    from sciriff.errors import UsageError
-    from sciriff.results.facts import FACTS
-    from sciriff.results.index import build_index, index_path
+    from sciriff.results.index import current_index
     from sciriff.results.query import sql
     from sciriff.store import Store
 
-    store = Store(settings.store)
-    if not store.files(FACTS):
-        raise UsageError(f"nothing is evaluated in {store.path('')}; run `sciriff evaluate --model gold,lead` first")
-    path = index_path(store, settings)
-    build_index(store, path)
+    path = current_index(Store(settings.store), settings)
     answer = sql(query, path)
     click.echo(f"from {path}", err=True)
     click.echo(spell(answer, style), nl=style != "csv")

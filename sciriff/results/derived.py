@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sciriff.results.estimates import Estimate, RunMetric, Standing, estimates
 from sciriff.results.groups import load_groups
+from sciriff.results.headlines import COLUMNS
 from sciriff.results.sums import totals_of_runs
 from sciriff.scoring.bounds import bounds
 from sciriff.scoring.outcome import Profile
-from sciriff.scoring.tasks import SUMMARY_COLUMNS, eval_task
+from sciriff.scoring.tasks import eval_task
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -80,10 +81,9 @@ def _certainty(estimate: Estimate | None) -> Row:
 
 def _mean_rows(metrics: Sequence[Row], found: Mapping[Standing, Estimate]) -> Iterator[Row]:
     """Means over the headline columns, by model, window and split, in the profile ``corrected``."""
-    columns = {(column.task, column.metric) for column in SUMMARY_COLUMNS}
     by_standing: dict[Standing, list[Row]] = defaultdict(list)
     for _, model, task, window, split, profile, shape, metric, value, *more in metrics:
-        is_column = (shape, profile) == ("summary", Profile.CORRECTED.value) and (task, metric) in columns
+        is_column = (shape, profile) == ("summary", Profile.CORRECTED.value) and (task, metric) in COLUMNS
         if is_column and value is not None:
             by_standing[Standing(model, window, split)].append((value, *more[-2:]))
     for standing, parts in by_standing.items():

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from sciriff.results.groups import Group
-from sciriff.results.headlines import headlines
+from sciriff.results.headlines import COLUMNS, headlines
 from sciriff.results.intervals import (
     Interval,
     Resampled,
@@ -22,10 +22,6 @@ from sciriff.results.intervals import (
 )
 from sciriff.results.values import value_of_sums
 from sciriff.scoring.outcome import Profile
-from sciriff.scoring.tasks import SUMMARY_COLUMNS
-
-COLUMNS = frozenset((column.task, column.metric) for column in SUMMARY_COLUMNS)
-"""(task, metric) of the headline columns."""
 
 
 class Estimate(NamedTuple):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sciriff.scoring.tasks import eval_task
+from sciriff.scoring.tasks import SUMMARY_COLUMNS, eval_task
+
+COLUMNS = frozenset((column.task, column.metric) for column in SUMMARY_COLUMNS)
+"""(task, metric) of the headline columns."""
 
 
 class Headline(NamedTuple):

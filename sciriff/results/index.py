@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciriff.building.fingerprint import code_digest
-from sciriff.errors import StoreError
+from sciriff.errors import StoreError, UsageError
 from sciriff.hashing import digest
 from sciriff.results.derived import derive
 from sciriff.results.facts import FACTS
@@ -63,6 +63,20 @@ def index_path(store: Store, settings: Settings) -> Path:
     if store.is_local:
         return Path(store.path(INDEX)).absolute()
     return settings.cache.absolute() / "index" / digest(store.url)[:16] / Path(INDEX).name
+
+
+def current_index(store: Store, settings: Settings) -> Path:
+    """Bring the index up to date with the facts.
+
+    Raises:
+        UsageError: if nothing is evaluated yet.
+        StoreError: if the facts cannot be read, or the index cannot be written.
+    """
+    if not store.files(FACTS):
+        raise UsageError(f"nothing is evaluated in {store.path('')}; run `sciriff evaluate --model gold,lead` first")
+    path = index_path(store, settings)
+    build_index(store, path)
+    return path
 
 
 def build_index(store: Store, path: Path) -> bool:
@@ -202,7 +216,7 @@ def _load(
     if not paths:
         return
     columns = ", ".join(column.name for column in table.columns)
-    with _local_copies(store, paths) as files:
+    with local_copies(store, paths) as files:
         if table is RUNS:
             query = (
                 f"INSERT INTO runs SELECT DISTINCT ON (run_id) {columns}, list_contains($current, run_id)"
@@ -214,7 +228,8 @@ def _load(
 
 
 @contextmanager
-def _local_copies(store: Store, paths: Sequence[str]) -> Iterator[list[str]]:
+def local_copies(store: Store, paths: Sequence[str]) -> Iterator[list[str]]:
+    """Yield local paths of artifacts; those of a store that is not local are copies, removed at the end."""
     if store.is_local:
         yield [store.path(path) for path in paths]
         return

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sciriff.errors import StoreError, UsageError
+from sciriff.results.schema import INDEX_TABLES
+from sciriff.results.views import VIEWS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _MOST_TURNED_ROWS = 8
 
@@ -18,12 +23,13 @@ class Answer(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
-def sql(query: str, index: Path) -> Answer:
+def sql(query: str, index: Path, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> Answer:
     """Ask the index.
 
     Args:
         query: SQL in DuckDB's dialect; the tables and views are those of :mod:`sciriff.results.schema` and ``views``.
-        index: the index file, see :func:`sciriff.results.index.index_path`.
+        index: the index file, see :func:`sciriff.results.index.current_index`.
+        parameters: values of the query's placeholders.
 
     Raises:
         UsageError: if the query is wrong, or would change something.
@@ -31,21 +37,31 @@ def sql(query: str, index: Path) -> Answer:
     """
     import duckdb
 
-    if not index.exists():
-        raise StoreError(f"no index at {index}; run: sciriff evaluate --model gold")
-    try:
-        connection = duckdb.connect(str(index), read_only=True)
-    except duckdb.Error as error:
-        raise StoreError(f"cannot open the index {index}: {error}") from error
-    with connection:
+    with open_index(index) as connection:
         try:
-            result = connection.execute(query)
+            result = connection.execute(query, parameters)
             columns = [column[0] for column in result.description or []]
             return Answer(columns, result.fetchall() if columns else [])
         except duckdb.Error as error:
-            raise UsageError(
-                f"{error}\n(tables: runs, samples, scores, metrics, tasks; views: leaderboard, summary, failures)"
-            ) from error
+            tables = ", ".join(table.name for table in INDEX_TABLES)
+            views = ", ".join(view.name for view in VIEWS)
+            raise UsageError(f"{error}\n(tables: {tables}; views: {views})") from error
+
+
+def open_index(index: Path) -> DuckDBPyConnection:
+    """Open an index to read it.
+
+    Raises:
+        StoreError: if there is none, or another process has it open for writing.
+    """
+    import duckdb
+
+    if not index.exists():
+        raise StoreError(f"no index at {index}; run: sciriff evaluate --model gold")
+    try:
+        return duckdb.connect(str(index), read_only=True)
+    except duckdb.Error as error:
+        raise StoreError(f"cannot open the index {index}: {error}") from error
 
 
 def format_table(answer: Answer, width: int = 120) -> str:

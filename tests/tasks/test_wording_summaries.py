@@ -20,11 +20,15 @@ def test_studies_stand_one_after_the_other_with_their_numbers(task: str, templat
     assert "background" not in load(task).compile(template_id).variables
 
 
-def test_a_study_without_title_or_abstract_leaves_its_line_empty() -> None:
+@pytest.mark.parametrize("task", [COCHRANE, MS2])
+@pytest.mark.parametrize("template_id", range(2))
+def test_a_study_without_title_or_abstract_is_said_to_lack_it(task: str, template_id: int) -> None:
     absent = {**STUDIES, "title": ["", "Gargling"], "abstract": ["It helps.", ""]}
     assert (
-        "Title 1:\n\nAbstract 1:\nIt helps.\n\nTitle 2:\nGargling\nAbstract 2:\n\n\n"
-        in render(COCHRANE, 0, **absent).input
+        "\n\nTitle 1:\n(not available)\nAbstract 1:\nIt helps.\n\nTitle 2:\nGargling\nAbstract 2:\n(not available)\n\n"
+    ) in render(task, template_id, **absent).input
+    assert "\nNone\n" in render(task, template_id, **{**absent, "title": [None, "Gargling"]}).input, (
+        "as the original had"
     )
 
 

@@ -53,6 +53,7 @@ def evaluate_model(
     base_url: str | None = None,
     max_concurrency: Annotated[int, Field(ge=1)] = 128,
     request_timeout: Annotated[float, Field(gt=0)] = 600.0,
+    retry_errors: bool = False,
     json_schema: bool = False,
     gpus: Annotated[int, Field(ge=1)] | None = None,
     judge: JudgeMode = "live",
@@ -83,6 +84,7 @@ def evaluate_model(
         base_url: server that speaks the OpenAI protocol, in place of the model's own.
         max_concurrency: most requests to an API at once; how many it takes well is found out.
         request_timeout: seconds from sending a request to an API to the last byte of its reply.
+        retry_errors: ask again for what was refused before, such as prompts too long.
         json_schema: constrain replies to the JSON Schema of the task's answers.
         gpus: GPUs to spread weights over; as the model's entry says if empty.
         judge: how the judge of summaries and answers is asked: live, batch (half the price, within a day) or off.
@@ -117,6 +119,7 @@ def evaluate_model(
                 base_url=base_url,
                 most_at_once=max_concurrency,
                 gpus=gpus,
+                retry_errors=retry_errors,
                 patience=Patience(reply_seconds=request_timeout),
             ),
             constrain=json_schema,

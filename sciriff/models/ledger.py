@@ -94,6 +94,12 @@ class Ledger:
         """Whether asking for a request (again) is of no use."""
         return events.is_settled(self.answers.get(key))
 
+    def forget_errors(self) -> None:
+        """Take every request without a reply for one that was never asked, so that it is asked again."""
+        with self._lock:
+            for key in [key for key, answer in self.answers.items() if answer.text is None]:
+                del self._history.answers[key]
+
     @property
     def torn_lines(self) -> int:
         """Lines that were being written when a process was killed."""

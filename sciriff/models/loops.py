@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
@@ -20,6 +21,14 @@ def has_running_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def run(work: Callable[[], Coroutine[Any, Any, Item]]) -> Item:
+    """Run a coroutine to its end, beside whatever loop runs in this thread."""
+    if not has_running_loop():
+        return asyncio.run(work())
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
 
 
 class _End:

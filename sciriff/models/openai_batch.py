@@ -19,7 +19,7 @@ from sciriff.models.ledger import Ledger
 from sciriff.models.ledger_events import Submission
 from sciriff.models.lines import load_json
 from sciriff.models.openai_files import Batch, BatchServer
-from sciriff.models.openai_replies import MalformedReplyError, error_of, reply_of
+from sciriff.models.openai_replies import MalformedReplyError, error_of, filtered, reply_of
 from sciriff.models.openai_requests import Dialect, batch_line, endpoint, identity_of
 from sciriff.models.openai_server import Patience, Server, refusal
 from sciriff.models.requests import Answer, Request
@@ -296,6 +296,8 @@ def _answer(line: Mapping[str, Any] | None, request: Request, server: Server, ba
     if not isinstance(status, int):
         return _failed(request, f"{batch.id}: a line without a status")
     failure = refusal(status, {}, error_of(said), server, answered=True)
+    if failure.filtered:
+        return filtered(request.key)
     return _failed(request, failure.reason, final=not failure.may_pass and failure.fatal is None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from sciriff.errors import ModelError
 from sciriff.models.lines import dump_line, load_json
+from sciriff.models.loops import run
 from sciriff.models.openai_replies import without_secrets
 from sciriff.models.openai_server import Failure, Patience, Server
 from sciriff.models.openai_try import call, open_session
@@ -139,7 +139,7 @@ class BatchServer:
                 body = data.encoded() if isinstance(data, _Form) else data
                 return await call(session, self._server, method, path, body)
 
-        return asyncio.run(once())
+        return run(once)
 
 
 class _Form(NamedTuple):

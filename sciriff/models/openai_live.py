@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from sciriff.errors import ModelError
 from sciriff.models.concurrency import AdaptiveLimit
 from sciriff.models.loops import has_running_loop, in_thread
+from sciriff.models.openai_replies import filtered
 from sciriff.models.openai_requests import Dialect, identity_of
 from sciriff.models.openai_server import Failure, Patience, Server
 from sciriff.models.openai_try import open_session, send
@@ -89,7 +90,8 @@ class _Conversation:
         self._under_way: set[asyncio.Task[None]] = set()
         self._waiting: set[_Job] = set()
         self._paused_until = 0.0
-        self._answered = False
+        self._answered = self._replied = False
+        self._refused = 0
         self._given_up_in_a_row = 0
         self._failure: BaseException | None = None
         self._is_over = False
@@ -196,9 +198,13 @@ class _Conversation:
         outcome = await send(self._session, self._server, self._dialect, job.request, answered=self._answered)
         seconds = self._loop.time() - began
         if isinstance(outcome, Answer):
-            self._answered, self._given_up_in_a_row = True, 0
+            self._answered, self._replied, self._given_up_in_a_row = True, True, 0
             self._limit.went_well(seconds / _work(outcome), len(self._under_way))
             self._arrive(replace(outcome, seconds=round(seconds, 3), lost_tries=job.lost))
+            return
+        if outcome.filtered:
+            self._answered, self._given_up_in_a_row = True, 0
+            self._arrive(filtered(job.request.key))
             return
         job.lost += outcome.lost
         if outcome.load:
@@ -209,8 +215,7 @@ class _Conversation:
         elif outcome.may_pass:
             self._try_again(job, outcome)
         else:
-            self._answered, self._given_up_in_a_row = True, 0
-            self._give_up(job, outcome.reason, final=True)
+            self._refuse(job, outcome.reason)
 
     def _try_again(self, job: _Job, failure: Failure) -> None:
         patience = self._patience
@@ -228,6 +233,19 @@ class _Conversation:
             self._pause(failure.wait or 0.0, job)
         else:
             self._later(job, patience.backoff(job.failures))
+
+    def _refuse(self, job: _Job, reason: str) -> None:
+        """Let a refusal stand; a server that refuses one request after the other from the first on refuses them all."""
+        self._answered, self._given_up_in_a_row = True, 0
+        self._give_up(job, reason, final=True)
+        self._refused += 1
+        if not self._replied and self._refused >= self._patience.refused:
+            self._fail(
+                ModelError(
+                    f"{self._server.url} refused the first {self._refused} requests, the last: {reason}; put that "
+                    "right, then run the same command with --retry-errors"
+                )
+            )
 
     def _give_up(self, job: _Job, reason: str, *, final: bool = False) -> None:
         self._arrive(Answer(job.request.key, None, error=reason, final=final, lost_tries=job.lost))

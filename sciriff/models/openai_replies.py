@@ -114,6 +114,11 @@ def error_of(body: Any) -> ServerError:
     return ServerError(without_secrets(said if isinstance(said, str) else _short(said)))
 
 
+def filtered(key: str) -> Answer:
+    """The answer to a request that a filter of the server's refuses: as if the model had, not a failure of ours."""
+    return Answer(key, "", "content_filter")
+
+
 def read_error(data: bytes) -> ServerError:
     """What the body of a response with an error status says; never raises."""
     try:

@@ -60,6 +60,7 @@ class Patience:
         waits: times that a request may be told to wait.
         connect_tries: failures of a request to connect, before there was any answer at all, that end the whole work.
         given_up: requests given up in a row that end the whole work.
+        refused: requests refused, before there was any reply at all, that end the whole work.
         first_wait: upper bound of the first random wait, in seconds; doubles with each failure.
         longest_wait: upper bound of any such wait, in seconds.
         longest_retry_after: longest wait, in seconds, that a server may ask for.
@@ -72,6 +73,7 @@ class Patience:
     waits: int = 100
     connect_tries: int = 5
     given_up: int = 10
+    refused: int = 20
     first_wait: float = 1.0
     longest_wait: float = 60.0
     longest_retry_after: float = 600.0
@@ -151,6 +153,7 @@ class Failure:
         load: what it says of the server: ``busy``: has too much to do; ``failing``; empty: nothing.
         lost: whether the server may have done the work (and billed it) all the same.
         reached: whether there was a connection at all.
+        filtered: whether a filter of the server's, and so in effect the model, refuses the prompt.
     """
 
     reason: str
@@ -160,6 +163,7 @@ class Failure:
     load: Literal["busy", "failing", ""] = ""
     lost: bool = False
     reached: bool = True
+    filtered: bool = False
 
 
 def refusal(status: int, headers: Mapping[str, str], said: ServerError, server: Server, *, answered: bool) -> Failure:
@@ -184,6 +188,8 @@ def refusal(status: int, headers: Mapping[str, str], said: ServerError, server: 
         return Failure(reason, fatal=ModelError(f"{server.url}: {reason}; check the model's name and the base URL"))
     if status < 400:
         return Failure(reason, fatal=ModelError(f"{server.url} redirects; give the address that it leads to"))
+    if said.code == "content_filter":
+        return Failure(reason, filtered=True)
     load: Literal["busy", "failing", ""] = "busy" if status in _BUSY else "failing" if status >= 500 else ""
     return Failure(reason, may_pass=status in _MAY_PASS, wait=_wait(headers), load=load)
 

@@ -33,7 +33,7 @@ async def open_session(
     import aiohttp
 
     async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=reply_seconds, sock_connect=connect_seconds),
+        timeout=aiohttp.ClientTimeout(total=reply_seconds, connect=connect_seconds, sock_connect=connect_seconds),
         headers=server.headers,
         connector=aiohttp.TCPConnector(limit=0),
         proxy=_proxy(server),

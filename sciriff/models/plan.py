@@ -31,6 +31,7 @@ class AskOptions:
         base_url: server of models with backend ``openai``, in place of that of their entries.
         most_at_once: requests under way at once, at most.
         gpus: GPUs that weights are spread over, in place of the number in their entries.
+        retry_errors: whether to ask again for what was refused in an earlier run, too.
         max_cost: US dollars that all models together may cost; None for no limit.
         schemas: task -> JSON Schema that its replies are constrained to, where the backend can.
         patience: how long a request is tried for.
@@ -43,6 +44,7 @@ class AskOptions:
     base_url: str | None = None
     most_at_once: int = DEFAULT_CONCURRENCY
     gpus: int | None = None
+    retry_errors: bool = False
     max_cost: float | None = None
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     patience: Patience = field(default_factory=Patience)

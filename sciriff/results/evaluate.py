@@ -197,6 +197,8 @@ class _Evaluation:
             )
         estimate = estimate_for(spec, self.settings, plan.kit.checkpoint)
         ledger = stack.enter_context(open_ledger(self.store, plan.backend.identity, spec.name, self.settings.cache))
+        if self.options.retry_errors:
+            ledger.forget_errors()
         quoted = quote_model(plan, ledger, estimate, batch=self.options.batch)
         return Asking(plan, quoted, ledger, self.options, self.purse, self.settings, self.progress)
 

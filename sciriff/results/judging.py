@@ -132,6 +132,8 @@ def judge_runs(
     server = find_server(spec.base_url, spec.api_key_variable)
     backend = LiveBackend(server, dialect_of(spec), most_at_once=asking.most_at_once, patience=asking.patience)
     with open_ledger(store, backend.identity, spec.name, settings.cache) as ledger:
+        if asking.retry_errors:
+            ledger.forget_errors()
         judging = _Judging(options, asking, purse, store, settings, progress, spec, server, backend, ledger, confirm)
         for run in chosen:
             judging.take(run)
@@ -259,7 +261,8 @@ class _Judging:
             seed=self.options.seed,
             sampling=JUDGE_SAMPLING.describe(),
         )
-        if kept := kept_judgements(run, judge, self.store):
+        kept = kept_judgements(run, judge, self.store)
+        if kept and not (kept.judge_failed and self.asking.retry_errors):
             self.done[run.run_id] = Judged(kept)
         elif not self.ledger.answers and (why := self._no_access()):
             self.done[run.run_id] = _leave(run, judge, JudgeState.STOPPED, why, self.store)

@@ -151,6 +151,8 @@ class FakeServer:
                 await respond(writer, 200, json.dumps({"model": self.model, "choices": []}).encode())
             case "too-long":
                 await respond(writer, 400, failure("maximum context length", "context_length_exceeded"))
+            case "filter":
+                await respond(writer, 400, failure("filtered", "content_filter"))
             case "quota":
                 await respond(writer, 429, failure("you have no money", "insufficient_quota"))
             case "no-model":

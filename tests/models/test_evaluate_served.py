@@ -174,6 +174,10 @@ def test_a_refused_sample_stands_alone(server: FakeServer, store: Store, setting
     assert line["error"] == "the server answered 400: maximum context length"
     evaluated(server, settings)
     assert server.sent["scierc_ner 2"] == 1
+    server.fault = lambda body, before: None
+    report = evaluated(server, settings, options={"retry_errors": True})
+    assert report.quotes[0].to_ask == server.billed["scierc_ner 2"] == 1
+    assert not [line for line in lines_of(store, "m", "scierc_ner") if line["reply"] is None]
 
 
 def test_a_sample_that_kept_failing_is_told_and_asked_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -242,6 +243,15 @@ def test_how_batches_stand_is_told(server: FakeServer, store: Store) -> None:
         "in_progress",
         "completed; 0 of 5 requests without a reply",
     ]
+
+
+def test_batches_work_beside_a_running_loop(server: FakeServer, store: Store) -> None:
+    requests = chats(server, 3)
+
+    async def in_a_notebook() -> dict[str, Answer]:
+        return run(server, store, requests)
+
+    assert all_answered(asyncio.run(in_a_notebook()), requests)
 
 
 def test_a_wrong_key_and_a_server_without_batches_are_named(server: FakeServer, store: Store) -> None:

@@ -135,6 +135,21 @@ def test_a_request_that_is_refused_stands_alone(server: FakeServer, fault: str, 
     assert server.sent["question 30"] == 1
 
 
+def test_a_server_that_refuses_all_from_the_first_on_is_not_asked_to_the_end(server: FakeServer) -> None:
+    server.fault = lambda body, before: "400"
+    answers: list[Answer] = []
+    with pytest.raises(ModelError, match=r"refused the first 20 requests, the last: .*400.* --retry-errors"):
+        answers.extend(backend(server, most_at_once=4).ask(iter(chats(500))))
+    assert 20 <= len(answers) == server.sent.total() <= 24
+
+
+def test_a_filtered_prompt_is_refused_as_by_the_model(server: FakeServer) -> None:
+    server.fault = lambda body, before: "filter" if content_of(body) == "question 1" else None
+    requests = chats(3)
+    answer = by_key(backend(server).ask(iter(requests)))[requests[1].key]
+    assert (answer.text, answer.finish_reason, answer.error) == ("", "content_filter", "")
+
+
 def test_a_request_that_keeps_failing_is_given_up_alone(server: FakeServer) -> None:
     server.fault = lambda body, before: "malformed" if content_of(body) == "question 3" else None
     requests = chats(20)

@@ -11,12 +11,12 @@ from sciriff.scoring.tasks import EVAL_TASKS, eval_task
 
 RIGHT: dict[str, list[Any]] = {
     "bioasq_list_qa": [["TP53", "BRCA1"]],
-    "biored_ner": [dict.fromkeys(["CellLine", "Chemical", "Disease", "Gene", "Species", "Variant"], ["x"])],
+    "biored_ner": [{key: ["x"] for key in ["CellLine", "Chemical", "Disease", "Gene", "Species", "Variant"]}],
     "evidence_inference": [[["aspirin", None, "pain", "no significant difference", "Pain did not differ."]]],
     "multicite_intent_classification": [["background"]],
     "qasper_abstractive_qa": [{"answer": "yes", "evidence": ["It is."]}],
     "scierc_ner": [
-        dict.fromkeys(["Task", "Method", "Metric", "Material", "OtherScientificTerm", "Generic"], ["x", "y"])
+        {key: ["x", "y"] for key in ["Task", "Method", "Metric", "Material", "OtherScientificTerm", "Generic"]}
     ],
     "scifact_entailment": [{"verdict": "SUPPORT", "evidence": ["It does."]}],
 }

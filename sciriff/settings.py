@@ -67,7 +67,9 @@ class Settings(BaseSettings):
     clones: str | None = Field(
         None, description="local Git clones with Git LFS files: a folder of them, or OWNER/NAME=FOLDER, with commas"
     )
-    models: Path | None = Field(None, description="file of models of your own, over the bundled deployments/models.yaml")
+    models: Path | None = Field(
+        None, description="file of models of your own, over the bundled deployments/models.yaml"
+    )
 
 
 @cache

@@ -299,8 +299,20 @@ def test_every_table_and_column_is_documented(report: EvaluationReport) -> None:
         report.index,
     )
     assert [row[0] for row in objects.rows] == [
-        "about", "comparisons", "failures", "judgements", "judges", "leaderboard", "means", "metrics", "runs", "samples", "scores", "summary", "tasks",
-    ]  # fmt: skip
+        "about",
+        "comparisons",
+        "failures",
+        "judgements",
+        "judges",
+        "leaderboard",
+        "means",
+        "metrics",
+        "runs",
+        "samples",
+        "scores",
+        "summary",
+        "tasks",
+    ]
     assert all(row[1] for row in objects.rows)
 
 

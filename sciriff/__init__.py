@@ -1,8 +1,8 @@
 """Rebuild SciRIFF from primary sources, mix it for training and evaluate models on its held-out tasks.
 
 The verbs of the command line are functions of the same names: ``fetch``, ``build``, ``combine``, ``stats``,
-``leakage``, ``push``, ``mix``, ``prompt``, ``evaluate``, ``score``. They are imported when first used, so that
-``import sciriff`` stays quick.
+``leakage``, ``push``, ``mix``, ``prompt``, ``evaluate``, ``score``, ``compare``, ``check``, ``explain``, ``sql``. They
+are imported when first used, so that ``import sciriff`` stays quick.
 """
 
 from __future__ import annotations
@@ -11,10 +11,41 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "build", "combine", "evaluate", "fetch", "leakage", "mix", "prompt", "push", "score", "stats"]
+__all__ = [
+    "__version__",
+    "build",
+    "check",
+    "combine",
+    "compare",
+    "evaluate",
+    "explain",
+    "fetch",
+    "leakage",
+    "mix",
+    "prompt",
+    "push",
+    "score",
+    "sql",
+    "stats",
+]
 
 if TYPE_CHECKING:
-    from sciriff.api import build, combine, evaluate, fetch, leakage, mix, prompt, push, score, stats
+    from sciriff.api import (
+        build,
+        check,
+        combine,
+        compare,
+        evaluate,
+        explain,
+        fetch,
+        leakage,
+        mix,
+        prompt,
+        push,
+        score,
+        sql,
+        stats,
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from sciriff.models.one_prompt import OnePrompt
     from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
+    from sciriff.results.check import CheckReport
     from sciriff.results.evaluate import EvaluationReport
+    from sciriff.results.explain import Explanation
     from sciriff.results.judge_options import JudgeOptions
     from sciriff.results.judging import Confirm
+    from sciriff.results.query import Answer
     from sciriff.results.score import ScoreReport
     from sciriff.sources.fetch import AcquiredSource
 
@@ -479,6 +482,130 @@ def score(
         asking=AskOptions(stay=wait, max_cost=max_cost),
         confirm=confirm,
         progress=progress or Silent(),
+    )
+
+
+def sql(query: str, *, store: str | None = None, settings: Settings | None = None) -> Answer:
+    """Ask the results in SQL, read-only; the tables and views are told of in ``docs/sql.md``.
+
+    Args:
+        query: SQL in DuckDB's dialect, e.g. ``from leaderboard``.
+        store: root of the artifacts.
+        settings: default: from the environment.
+
+    Raises:
+        UsageError: if nothing is evaluated yet, or the query is wrong or would change something.
+    """
+    from sciriff.results.index import current_index
+    from sciriff.results.query import sql as ask
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return ask(query, current_index(Store(settings.store), settings))
+
+
+def compare(
+    first: str,
+    second: str,
+    *,
+    window: int = 4096,
+    split: str = "validation",
+    store: str | None = None,
+    settings: Settings | None = None,
+) -> Answer:
+    """Compare two models on all headlines, over the samples that both have a score of.
+
+    Args:
+        first: a model.
+        second: another; differences are first less second, times 100.
+        window: context window of what they were asked.
+        split: split of it.
+        store: root of the artifacts.
+        settings: default: from the environment.
+
+    Raises:
+        UsageError: if one has no results there, or they have nothing in common.
+    """
+    from sciriff.results.index import current_index
+    from sciriff.results.standing import compare as compare_models
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return compare_models(first, second, current_index(Store(settings.store), settings), window, split)
+
+
+def check(
+    baseline: Sequence[str],
+    *,
+    models: Sequence[str] | None = None,
+    tasks: Sequence[str] | None = None,
+    alpha: float = 0.05,
+    window: int = 4096,
+    split: str = "validation",
+    store: str | None = None,
+    settings: Settings | None = None,
+) -> CheckReport:
+    """Say whether models are significantly worse than a baseline.
+
+    Args:
+        baseline: a model, or ids of runs, of superseded ones too.
+        models: which models; None for all others (of superseded runs, for the model that they are of).
+        tasks: evaluation tasks; None for all that the baseline has.
+        alpha: probability of a false alarm.
+        window: context window of what the models were asked.
+        split: split of it.
+        store: root of the artifacts.
+        settings: default: from the environment.
+
+    Raises:
+        UsageError: if there is no such baseline, model or task, or nothing that can be compared.
+    """
+    from sciriff.results.check import check as check_models
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return check_models(
+        baseline,
+        store=Store(settings.store),
+        settings=settings,
+        models=models,
+        tasks=tasks,
+        alpha=alpha,
+        window=window,
+        split=split,
+    )
+
+
+def explain(
+    model: str,
+    task: str,
+    instance: str,
+    *,
+    window: int = 4096,
+    split: str = "validation",
+    store: str | None = None,
+    settings: Settings | None = None,
+) -> Explanation:
+    """Tell how one reply got its score.
+
+    Args:
+        model: who replied.
+        task: evaluation task.
+        instance: id of the instance, or the end of it.
+        window: context window of the instance.
+        split: its split.
+        store: root of the artifacts.
+        settings: default: from the environment.
+
+    Raises:
+        UsageError: if there is no such run or instance.
+    """
+    from sciriff.results.explain import explain as explain_reply
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return explain_reply(
+        model, task, instance, store=Store(settings.store), settings=settings, window=window, split=split
     )
 
 

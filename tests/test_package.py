@@ -19,7 +19,22 @@ import sciriff
 from sciriff import api
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-VERBS = ("build", "combine", "evaluate", "fetch", "leakage", "mix", "prompt", "push", "score", "stats")
+VERBS = (
+    "build",
+    "check",
+    "combine",
+    "compare",
+    "evaluate",
+    "explain",
+    "fetch",
+    "leakage",
+    "mix",
+    "prompt",
+    "push",
+    "score",
+    "sql",
+    "stats",
+)
 HEAVY = (
     "datasets",
     "duckdb",

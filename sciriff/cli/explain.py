@@ -98,7 +98,10 @@ def _parsed(found: Explanation) -> Iterator[tuple[str, str]]:
     if sides[0].parse_status == "not_json":
         read = [side.cleaned or "" for side in sides]
     else:
-        read = [json.dumps(side.parsed, ensure_ascii=False) for side in sides]
+        read = [
+            "(nothing)" if side.parse_status == "extract_failure" else json.dumps(side.parsed, ensure_ascii=False)
+            for side in sides
+        ]
     if read[0] == read[1]:
         yield "read as", read[0] if read[0] != found.reply else "(the reply as it is)"
     else:

@@ -206,6 +206,26 @@ def test_killed_while_asking_live(server: FakeServer, tmp_path: Path, kills: int
     print(f"{done} kills: {doubtful} requests under way, {twice} of them billed twice")
 
 
+def test_two_at_once_share_the_work_and_one_takes_over_from_the_killed(server: FakeServer, tmp_path: Path) -> None:
+    run = Run(LIVE, server, tmp_path / "cache")
+    server.seconds = 0.15
+    store = store_with_instances(tmp_path / "shared", 40)
+    wanted = 40 * len(TASKS)
+    killed = run.start(store)
+    while server.sent.total() < 20:
+        assert killed.poll() is None, run.log.read_text()
+        time.sleep(0.001)
+    other = run.start(store)
+    while server.sent.total() < wanted - 20 and other.poll() is None:
+        time.sleep(0.001)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    assert other.wait(120) == 0, run.log.read_text()
+    assert len(server.billed) == wanted
+    extra = server.billed.total() - wanted
+    assert extra <= in_doubt(store, tmp_path / "cache") <= 8
+
+
 @pytest.mark.parametrize("kills", KILLS)
 def test_killed_with_batches_under_way(server: FakeServer, tmp_path: Path, kills: int) -> None:
     run = Run(BATCH, server, tmp_path / "cache")

@@ -22,7 +22,9 @@ _COLUMN = 30
 """About the characters of one model's column."""
 
 _LEGEND = "Percent, profile corrected. In brackets the 95 % interval, by a bootstrap of documents."
-_BOUNDS_LEGEND = "In parentheses: if no reply that never came had been understood, to: if all of them had been right."
+_BOUNDS_LEGEND = (
+    "In parentheses: if all replies (and ratings) that never came had been wrong, to: if all had been right."
+)
 _NOT_JUDGED = "SELECT DISTINCT task, note FROM judges WHERE state <> 'done' ORDER BY ALL"
 
 
@@ -66,6 +68,8 @@ def leaderboard_text(answer: Answer, width: int = _WIDE) -> str:
         answer: the view ``leaderboard``.
         width: characters of a line.
     """
+    from sciriff.scoring.tasks import SUMMARY_COLUMNS
+
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     at_once = max(1, (width - _COLUMN) // _COLUMN)
     blocks = [
@@ -74,7 +78,9 @@ def leaderboard_text(answer: Answer, width: int = _WIDE) -> str:
         for models in [list(group)]
         for start in range(0, len(models), at_once)
     ]
-    legend = [_LEGEND, *([_BOUNDS_LEGEND] if any(row["system_failed"] for row in rows) else [])]
+    names = ["mean", *(column.name for column in SUMMARY_COLUMNS)]
+    is_open = any(_is_open(row, name) for row in rows for name in names)
+    legend = [_LEGEND, *([_BOUNDS_LEGEND] if is_open else [])]
     return "\n\n".join([*blocks, "\n".join(legend)])
 
 
@@ -89,20 +95,28 @@ def _block(models: Sequence[dict[str, Any]]) -> str:
     lines.append(("mean", *(_cell(model, "mean") for model in models)))
     lines.append(("columns", *(model["coverage"] for model in models)))
     lines += [(name, *(f"{model[name]:,}" for model in models)) for name in _COUNTS]
+    if any(model["judge"] for model in models):
+        lines.append(("judge", *(model["judge"] or "" for model in models)))
     title = f"window {models[0]['window_tokens']}, split {models[0]['split']}"
     return "\n".join([table((title, *(model["model"] for model in models)), lines), *_notes(models)])
 
 
 def _cell(model: dict[str, Any], name: str) -> str:
-    """A value with its interval, and its bounds if replies never came."""
+    """A value with its interval, and its bounds if replies or ratings never came."""
     if model[name] is None:
         return ""
     cell = f"{model[name]:.2f}"
     if model[f"{name}_low"] is not None:
         cell += f" [{model[f'{name}_low']:.2f}, {model[f'{name}_high']:.2f}]"
-    if model["system_failed"] and model[f"{name}_at_worst"] is not None:
+    if _is_open(model, name):
         cell += f" ({model[f'{name}_at_worst']:.2f} to {model[f'{name}_at_best']:.2f})"
     return cell
+
+
+def _is_open(model: dict[str, Any], name: str) -> bool:
+    """Whether a value depends on replies, or judgements, that never came."""
+    worst, best = model[f"{name}_at_worst"], model[f"{name}_at_best"]
+    return worst is not None and worst != best
 
 
 def _notes(models: Iterable[dict[str, Any]]) -> list[str]:

@@ -43,6 +43,9 @@ WITH headlines AS (
     sum(model_failed)::BIGINT AS model_failed, sum(system_failed)::BIGINT AS system_failed,
     string_agg(DISTINCT nullif(data_note, ''), ', ') AS data_note
   FROM runs WHERE is_current GROUP BY ALL
+), judged AS (
+  SELECT judges.model, window_tokens, split, string_agg(DISTINCT judge_model, ', ' ORDER BY judge_model) AS judge
+  FROM judges JOIN runs USING (run_id) WHERE state = 'done' GROUP BY ALL
 ), pivoted AS (
   SELECT model, window_tokens, split,
   {_VALUES},
@@ -54,9 +57,10 @@ SELECT model, window_tokens, split, {_VALUE_NAMES},
   {_percent("means.low")} AS mean_low, {_percent("means.high")} AS mean_high,
   {_percent("means.at_worst")} AS mean_at_worst, {_percent("means.at_best")} AS mean_at_best,
   coalesce(means.columns, 0) || '/{len(SUMMARY_COLUMNS)}' AS coverage,
-  samples, scored, model_failed, system_failed, data_note,
+  samples, scored, model_failed, system_failed, judge, data_note,
   {_CERTAINTY_NAMES}
 FROM pivoted JOIN counts USING (model, window_tokens, split) LEFT JOIN means USING (model, window_tokens, split)
+  LEFT JOIN judged USING (model, window_tokens, split)
 ORDER BY split, window_tokens, mean DESC NULLS LAST, model
 """
 
@@ -80,7 +84,8 @@ VIEWS: tuple[View, ...] = (
         _LEADERBOARD,
         "One row per model (and window, split): the headline columns x100 in the profile corrected, their plain mean "
         "over the columns there are with its interval and bounds, coverage (how many of the columns that is), the "
-        "counts behind them; then of each column the interval (_low, _high) and the bounds (_at_worst, _at_best).",
+        "counts behind them, who judged; then of each column the interval (_low, _high) and the bounds (_at_worst, "
+        "_at_best).",
     ),
     View(
         "summary",

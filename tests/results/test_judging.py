@@ -19,6 +19,7 @@ import pytest
 from models.openai_server import BatchPlan, Body, FakeServer, content_of, running
 
 from sciriff.building.progress import Silent
+from sciriff.cli.leaderboard import leaderboard_text
 from sciriff.errors import ExitCode, UsageError
 from sciriff.hashing import text_sha256
 from sciriff.models.openai_batch import Looks
@@ -347,6 +348,8 @@ def test_no_rating_twice_is_no_score_and_has_bounds(store: Store, settings: Sett
     query = f"SELECT at_worst, at_best FROM summary WHERE task = '{MUP}' AND metric = 'lm_judge_reference'"
     assert sql(f"{query} AND profile = 'corrected'", report.index).rows == [(30.0, 50.0)]
     assert sql("SELECT DISTINCT system_failed FROM runs", report.index).rows == [(0,)]
+    assert sql("SELECT judge FROM leaderboard", report.index).rows == [("m",)]
+    assert "(30.00 to 50.00)" in leaderboard_text(sql("FROM leaderboard", report.index))
     sent = len(server.bodies)
     assert sent == 2 * (NUMBER + 1)
     run(store, settings, judge(server))
@@ -374,6 +377,8 @@ def test_a_refused_request_fails_for_good_and_a_broken_one_is_asked_in_the_next_
     second = run(store, settings, judge(server))
     assert summaries(second) == {("gold", MUP): 0.375, ("gold", QASPER): 0.375}
     assert sum((server.sent - sent).values()) == 2
+    third = run(store, settings, judge(server), asking=replace(ASKING, retry_errors=True))
+    assert summaries(third) == {("gold", MUP): 0.5, ("gold", QASPER): 0.5}
     assert set(server.billed.values()) == {1}
 
 

@@ -8,6 +8,7 @@ other turns the sum of such vectors into the metric's value. So any subset of sa
 - :mod:`sciriff.scoring.parsing`: reply text -> JSON value and status.
 - :mod:`sciriff.scoring.measures`: how answers of each kind are read and compared.
 - :mod:`sciriff.scoring.samples`: one reply against one reference -> :class:`~sciriff.scoring.outcome.SampleScores`.
+- :mod:`sciriff.scoring.judge`: what a judge is asked about a reply, and what becomes of what it says.
 - :mod:`sciriff.scoring.totals`: adding samples up.
 - :mod:`sciriff.scoring.shapes`: totals -> the nested, flat and summary metrics.
 - :mod:`sciriff.scoring.bounds`: what the summary would be if the replies that never came were all wrong, or all right.

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from sciriff.hashing import text_sha256
-from sciriff.results.schema import JUDGEMENT_FACTS, JUDGES, RUNS, SAMPLES, SCORES, STATISTICS, Table, arrow_schema
+from sciriff.results.schema import JUDGEMENT_FACTS, JUDGES, RUN_FACTS, SAMPLES, SCORES, STATISTICS, Table, arrow_schema
 from sciriff.results.values import value_of_sums
 from sciriff.scoring.metrics.statistics import KINDS
 from sciriff.scoring.outcome import Profile
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def runs_table(row: Mapping[str, Any]) -> pa.Table:
     """The table ``runs`` with one row."""
-    return pa.Table.from_pylist([dict(row)], schema=arrow_schema(RUNS))
+    return pa.Table.from_pylist([dict(row)], schema=arrow_schema(RUN_FACTS))
 
 
 def samples_table(shared: Mapping[str, str], samples: Sequence[ScoredSample]) -> pa.Table:

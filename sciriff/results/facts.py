@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sciriff.hashing import digest
-from sciriff.results.schema import RUNS, SAMPLES, SCORES
+from sciriff.hashing import canonical_json, digest
+from sciriff.results.build_facts import build_row
+from sciriff.results.schema import FACT_TABLES, RUNS, SAMPLES, SCORES
 from sciriff.scoring.outcome import Outcome, SampleScores
 from sciriff.scoring.tasks import EvalTask
 from sciriff.store import SCHEMA_VERSION, Store
@@ -43,8 +44,9 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """Digest of all fields, shortened."""
-        return digest({"schema": SCHEMA_VERSION, **self.__dict__})[:16]
+        """Digest of all fields and of the columns of the facts, shortened."""
+        columns = {table.name: [column.name for column in table.columns] for table in FACT_TABLES}
+        return digest({"schema": SCHEMA_VERSION, "columns": columns, **self.__dict__})[:16]
 
     @property
     def folder(self) -> str:
@@ -92,7 +94,7 @@ def write_facts(run: Run, task: EvalTask, samples: Sequence[ScoredSample], store
     counts = {"samples": len(samples), **{outcome.value: number for outcome, number in outcomes.items()}}
     shared = {"run_id": run.run_id, "model": run.model, "task": run.task}
     tables = {
-        RUNS.name: runs_table({"run_id": run.run_id, **run.__dict__, **counts}),
+        RUNS.name: runs_table({"run_id": run.run_id, **run.__dict__, **counts, "build": _build(run, store)}),
         SAMPLES.name: samples_table(shared, samples),
         SCORES.name: scores_table(shared, samples, task.metrics),
     }
@@ -104,6 +106,12 @@ def write_facts(run: Run, task: EvalTask, samples: Sequence[ScoredSample], store
         "files": write_fact_files(run.folder, tables, store),
     }
     store.write_manifest(run.folder, manifest)
+
+
+def _build(run: Run, store: Store) -> str | None:
+    """The row of the table ``builds``, as JSON."""
+    row = build_row(run.task, run.window_tokens, run.build_key, store)
+    return None if row is None else canonical_json(row).decode()
 
 
 def write_fact_files(folder: str, tables: Mapping[str, pa.Table], store: Store) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from sciriff.building.fingerprint import code_digest
 from sciriff.errors import StoreError, UsageError
 from sciriff.hashing import digest
@@ -21,6 +23,7 @@ from sciriff.results.facts import FACTS
 from sciriff.results.judge_facts import JUDGE_KIND
 from sciriff.results.schema import (
     ABOUT,
+    BUILDS,
     COMPARISONS,
     INDEX_TABLES,
     JUDGEMENTS,
@@ -184,6 +187,7 @@ def _fill(connection: DuckDBPyConnection, store: Store, facts: _Facts, key: str)
     _load(connection, store, JUDGES, facts.judges)
     _load(connection, store, JUDGEMENTS, facts.judgements)
     _load(connection, store, RUNS, facts.runs, current=facts.current)
+    _load_builds(connection, store, facts.runs)
     _insert(connection, TASKS, _task_rows())
     derived = derive(connection)
     _insert(connection, METRICS, derived.metrics)
@@ -220,11 +224,26 @@ def _load(
         if table is RUNS:
             query = (
                 f"INSERT INTO runs SELECT DISTINCT ON (run_id) {columns}, list_contains($current, run_id)"
-                " FROM read_parquet($files) ORDER BY model, task, window_tokens, split, run_id"
+                " FROM read_parquet($files, union_by_name = true) ORDER BY model, task, window_tokens, split, run_id"
             )
             connection.execute(query, {"files": files, "current": list(current)})
         else:
             connection.execute(f"INSERT INTO {table.name} SELECT {columns} FROM read_parquet($files)", {"files": files})
+
+
+def _load_builds(connection: DuckDBPyConnection, store: Store, paths: Sequence[str]) -> None:
+    """Fill the table of the builds that current runs are of, from what the runs tell of them."""
+    if not paths:
+        return
+    with local_copies(store, paths) as files:
+        found = connection.execute(
+            "SELECT DISTINCT build FROM read_parquet($files, union_by_name = true)"
+            " SEMI JOIN (SELECT run_id FROM runs WHERE is_current) USING (run_id) WHERE build IS NOT NULL ORDER BY ALL",
+            {"files": files},
+        ).fetchall()
+    rows = [orjson.loads(build) for (build,) in found]
+    rows.sort(key=lambda row: (row["task"], row["window_tokens"], row["build_key"]))
+    _insert(connection, BUILDS, [tuple(row[column.name] for column in BUILDS.columns) for row in rows])
 
 
 @contextmanager

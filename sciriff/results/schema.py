@@ -244,6 +244,33 @@ TASKS = Table(
     ),
 )
 
+BUILDS = Table(
+    "builds",
+    "One row per build that current runs are of: where their instances come from. Of published data and files of your "
+    "own there is none.",
+    (
+        Column("build_key", "VARCHAR", "key of the build, as in runs"),
+        _TASK,
+        _WINDOW,
+        Column("source", "VARCHAR", "id of the source"),
+        Column("licence", "VARCHAR", "licence of the source"),
+        Column("is_sample", "BOOLEAN", "whether it was built from bundled samples"),
+        Column("is_partial", "BOOLEAN", "whether a part of the source was missing"),
+        Column("source_sha256", "VARCHAR", "hashes of the source files"),
+        Column("fidelity", "VARCHAR", "corrected or original"),
+        Column("split_by", "VARCHAR", "document or instance: what was kept together when splits were carved out"),
+        Column("seed", "BIGINT", "seed of the build"),
+        Column("cap", "BIGINT", "most instances of a source split; NULL for all"),
+        Column("template_ids", "VARCHAR", "templates that were used"),
+        Column("tokenizer", "VARCHAR", "tokenizer that counted"),
+        Column("tokenizer_sha256", "VARCHAR", "its hash"),
+        Column("train", "BIGINT", "instances in train"),
+        Column("validation", "BIGINT", "instances in validation"),
+        Column("test", "BIGINT", "instances in test"),
+        Column("tokens", "BIGINT", "tokens of all instances together"),
+    ),
+)
+
 ABOUT = Table(
     "about",
     "What this file was made of.",
@@ -262,10 +289,16 @@ JUDGEMENT_FACTS = Table(
     (*JUDGEMENTS.columns, Column("prompt", "VARCHAR", "what the judge was asked first; empty if it was not asked")),
 )
 
-FACT_TABLES = (RUNS, SAMPLES, SCORES, JUDGES, JUDGEMENT_FACTS)
+RUN_FACTS = Table(
+    RUNS.name,
+    RUNS.comment,
+    (*RUNS.columns, Column("build", "VARCHAR", "the row of builds as JSON; NULL for data that was not built here")),
+)
+
+FACT_TABLES = (RUN_FACTS, SAMPLES, SCORES, JUDGES, JUDGEMENT_FACTS)
 """What is written as Parquet."""
 
-INDEX_TABLES = (INDEXED_RUNS, SAMPLES, SCORES, JUDGES, JUDGEMENTS, METRICS, MEANS, COMPARISONS, TASKS, ABOUT)
+INDEX_TABLES = (INDEXED_RUNS, SAMPLES, SCORES, JUDGES, JUDGEMENTS, METRICS, MEANS, COMPARISONS, TASKS, BUILDS, ABOUT)
 """What the index holds."""
 
 

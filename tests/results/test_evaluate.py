@@ -300,6 +300,7 @@ def test_every_table_and_column_is_documented(report: EvaluationReport) -> None:
     )
     assert [row[0] for row in objects.rows] == [
         "about",
+        "builds",
         "comparisons",
         "failures",
         "judgements",

@@ -96,7 +96,7 @@ class JudgeReport:
             return f"not judged: {self.note}"
         parts = [f"{self.judge_model} rated {self.rated:,} of {self.judged:,}"]
         if self.no_answer:
-            parts.append(f"{self.no_answer:,} without an answer are worth 0")
+            parts.append(f"{self.no_answer:,} without an answer, worth 0")
         if self.judge_failed:
             parts.append(
                 f"{self.judge_failed:,} could not be judged, so that the metric lies between "

@@ -49,7 +49,7 @@ def test_evaluate_prints_what_the_judge_did(run: Run) -> None:
             f"judge: gold on {TASK}: m rated 3 of 4; 1 could not be judged, so that the metric lies between 75.00 and"
         )
         assert f"{told} 100.00; 1 unparseable" in result.stdout
-        assert f"judge: empty on {TASK}: m rated 0 of 4; 4 without an answer are worth 0" in result.stdout
+        assert f"judge: empty on {TASK}: m rated 0 of 4; 4 without an answer, worth 0" in result.stdout
         fewer = run("evaluate", "--model", "gold", "--tasks", TASK, *options, "--judge-samples", "2")
         assert f"judge: gold on {TASK}: m rated 1 of 2" in fewer.stdout  # the draw is 0 and 3
         everything = run("evaluate", "--model", "gold", "--tasks", TASK, *options, "--judge-samples", "all")

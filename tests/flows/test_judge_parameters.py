@@ -48,7 +48,7 @@ def test_the_table_says_who_judged_or_why_nobody_did() -> None:
     stopped = JudgeReport("j", "", "", 100, 42, JudgeState.STOPPED, "no key")
     judged, rouge = scored_lines([result], {("m", MUP): done})
     assert judged["note"] == (
-        "j rated 3 of 5; 1 without an answer are worth 0; 1 could not be judged, so that the metric lies between 40.00 "
+        "j rated 3 of 5; 1 without an answer, worth 0; 1 could not be judged, so that the metric lies between 40.00 "
         "and 60.00; 1 unparseable"
     )
     assert rouge["note"] == ""

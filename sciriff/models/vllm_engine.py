@@ -174,7 +174,7 @@ def start_engine(plan: EnginePlan) -> Engine:
         ModelError: if the engine does not start.
     """
     installed_vllm()
-    _set_environment()
+    set_environment()
     try:
         from vllm import EngineArgs, LLMEngine
         from vllm.platforms import current_platform
@@ -204,7 +204,7 @@ def start_engine(plan: EnginePlan) -> Engine:
         ) from error
 
 
-def _set_environment() -> None:
+def set_environment() -> None:
     """What vLLM reads when it is imported; variables that the user set win."""
     for name, value in {
         "VLLM_LOGGING_LEVEL": "ERROR",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,6 +14,7 @@ from pathlib import Path
 from sciriff.hashing import digest
 
 _PACKAGE = "sciriff"
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # fields of statements that hold statements
 
 _parsing = threading.Lock()
 """Python 3.11 counts the depth of syntax trees for all threads together, and fails if two make one at a time."""
@@ -61,12 +62,10 @@ def _source_digest(module: str) -> str:
 @cache
 def _imports(module: str) -> tuple[str, ...]:
     """Modules of this package that a module imports, with the package's own name spelled out."""
-    collector = _ImportCollector()
     with _parsing:
         tree = ast.parse(_source(module).read_bytes())
-    collector.visit(tree)
     found = []
-    for base, names in collector.imported:
+    for base, names in _imported(tree):
         for name in names:
             candidate = f"{base}.{name}"
             if _is_module(candidate):
@@ -86,25 +85,29 @@ def _is_module(name: str) -> bool:
         return False
 
 
-class _ImportCollector(ast.NodeVisitor):
-    """Collects (module, names) of the imports of this package that can run."""
+def _imported(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
+    """(module, names) of the imports of this package that can run."""
+    for statement in _statements(tree.body):
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                if alias.name.startswith(f"{_PACKAGE}."):
+                    parent, _, leaf = alias.name.rpartition(".")
+                    yield parent, [leaf]
+        elif isinstance(statement, ast.ImportFrom) and statement.level == 0:
+            base = statement.module or ""
+            if base.split(".")[0] == _PACKAGE:
+                yield base, [alias.name for alias in statement.names]
 
-    def __init__(self) -> None:
-        self.imported: list[tuple[str, list[str]]] = []
 
-    def visit_If(self, node: ast.If) -> None:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            for statement in node.orelse:
-                self.visit(statement)
-        else:
-            self.generic_visit(node)
+def _statements(block: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """The statements of a block and of the blocks in them, but for what stands under ``TYPE_CHECKING``."""
+    for statement in block:
+        yield statement
+        for name in ("orelse",) if _is_for_type_checkers(statement) else _BLOCKS:
+            yield from _statements(getattr(statement, name, ()))
 
-    def visit_Import(self, node: ast.Import) -> None:
-        for alias in node.names:
-            if alias.name.startswith(f"{_PACKAGE}."):
-                parent, _, leaf = alias.name.rpartition(".")
-                self.imported.append((parent, [leaf]))
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        if node.level == 0 and node.module and node.module.split(".")[0] == _PACKAGE:
-            self.imported.append((node.module, [alias.name for alias in node.names]))
+def _is_for_type_checkers(statement: ast.AST) -> bool:
+    return (
+        isinstance(statement, ast.If) and isinstance(statement.test, ast.Name) and statement.test.id == "TYPE_CHECKING"
+    )

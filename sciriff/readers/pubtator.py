@@ -33,6 +33,7 @@ _BREAK = re.compile(rb"\n(?:(?:[ \t\r\f\v]*+\n)++|(?=[^|\t\r\n]++\|t\|))")
 _PLAIN_MENTION = re.compile(
     r"^([^\t\n]++)\t([0-9]++)\t([0-9]++)\t([^\t\n]*+)\t([^\t\n]++)(?:\t[^\t\n]*+){0,2}+$", re.MULTILINE
 )
+_CARRIAGE_RETURNS = re.compile(r"\r+(?=\n|\Z)")
 _CHUNK = 1 << 20
 _MENTION_FIELDS = (5, 6, 7)
 _RELATION_FIELDS = (4, 5)
@@ -73,24 +74,26 @@ def parse(row: Row, split: SplitSpec) -> Document:
         RecordError: if title or abstract is missing, or a mention line is malformed.
     """
     path, first = split.path, int(row.where.rpartition(":")[2])
-    lines = _decoded(row.raw, first, path)
-    pmid, title = _header(lines[0], "t", f"{path}:{first}")
-    if len(lines) < 2:
+    title_line, *others = _decoded(row.raw, first, path).split("\n", 2)
+    pmid, title = _header(title_line, "t", f"{path}:{first}")
+    if not others:
         raise RecordError(row.where, f"document {pmid}: expected a second line 'pmid|a|abstract'")
-    abstract_pmid, abstract = _header(lines[1], "a", f"{path}:{first + 1}")
+    abstract_pmid, abstract = _header(others[0], "a", f"{path}:{first + 1}")
     if abstract_pmid != pmid:
         raise RecordError(f"{path}:{first + 1}", f"abstract of {abstract_pmid!r} under the title of {pmid!r}")
+    mentions = others[1] if len(others) > 1 else ""
     split_types = bool(split.options.get("split_types", False))
-    entities = _plain_entities(lines[2:], pmid) if not split_types else None
+    entities = _plain_entities(mentions, pmid) if not split_types else None
     if entities is None:
-        entities = _checked_entities(lines[2:], pmid, split_types, path, first + 2)
+        lines = mentions.split("\n") if mentions else []
+        entities = _checked_entities(lines, pmid, split_types, path, first + 2)
     return Document(pmid, (title, abstract), tuple(entities))
 
 
-def _plain_entities(lines: Sequence[str], pmid: str) -> list[Entity] | None:
+def _plain_entities(lines: str, pmid: str) -> list[Entity] | None:
     """Read mention lines all at once; None if one of them is anything but a plain, correct mention."""
-    found = _PLAIN_MENTION.findall("\n".join(lines))
-    if len(found) != len(lines):
+    found = _PLAIN_MENTION.findall(lines)
+    if len(found) != (lines.count("\n") + 1 if lines else 0):
         return None
     entities = []
     for owner, start, end, surface, kind in found:
@@ -151,15 +154,16 @@ def _header(line: str, letter: str, where: str) -> tuple[str, str]:
     return fields[0].strip(), fields[2].strip()
 
 
-def _decoded(block: bytes, first: int, path: str) -> list[str]:
+def _decoded(block: bytes, first: int, path: str) -> str:
+    """The lines of a block, with LF between them."""
     try:
-        lines = block.decode().split("\n")
+        text = block.decode()
     except UnicodeDecodeError:  # decode line by line to name the one
-        lines = [decode(line, f"{path}:{number}") for number, line in enumerate(block.split(b"\n"), start=first)]
-    lines = [line.rstrip("\r") for line in lines]
-    while not lines[-1]:  # the file's last line feed
-        lines.pop()
-    return lines
+        lines = enumerate(block.split(b"\n"), start=first)
+        text = "\n".join([decode(line, f"{path}:{number}") for number, line in lines])
+    if "\r" in text:
+        text = _CARRIAGE_RETURNS.sub("", text)
+    return text.rstrip("\n")
 
 
 def _entities(line: str, pmid: str, split_types: bool) -> Sequence[Entity]:

@@ -237,14 +237,12 @@ class _Kitchen:
 
     def _variables(self, row: Row, record: Record, split: str, window: int) -> Iterator[dict[str, Any]]:
         arguments = dict(self.recipe.formatter_args)
-        if self._wishes:
+        if "fidelity" in self._wishes:
+            arguments["fidelity"] = self.recipe.fidelity
+        if "random" in self._wishes or "budget" in self._wishes:
             random = keyed_random(self.recipe.seed, self.recipe.task, split, "fit", str(row.index))
-            given = {
-                "budget": Budget(window - CHAT_MARKUP_TOKENS, self._counter.count, random),
-                "random": random,
-                "fidelity": self.recipe.fidelity,
-            }
-            arguments |= {name: given[name] for name in self._wishes}
+            given = {"random": random, "budget": Budget(window - CHAT_MARKUP_TOKENS, self._counter.count, random)}
+            arguments |= {name: given[name] for name in self._wishes if name in given}
         for variables in self._format(record, **arguments):
             suffix = variables.get("_suffix")
             yield {**variables, "_id": row.index if suffix is None else f"{row.index}.{suffix}"}

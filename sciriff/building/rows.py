@@ -70,7 +70,7 @@ class SplitRows:
             self.size += 1
             if self._buffer is not None:
                 if file is not None and row.at is not None:
-                    row = row._replace(raw=Piece(file, row.at, size))
+                    row = Row(row.index, row.where, Piece(file, row.at, size))
                     size = _PIECE_BYTES
                 held += size
                 self._buffer.append(row)

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sciriff.building.instances import Instance
 from sciriff.building.pieces import Piece, PieceReader
-from sciriff.building.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from sciriff.building.instances import Instance
+    from sciriff.building.pool import WorkerPool
 
 _CHUNK = 1 << 20
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ SMALL_FILES = (
 TENSORS = ("*.safetensors", "*.bin")
 """Where the tensors may be: the first pattern that a checkpoint has files of counts, the other files are copies."""
 
+_INDEX = ".index.json"
 _NO_TENSORS = ("training_args.bin", "optimizer.bin", "scheduler.bin")
 _HASHED_AT_ONCE = 4
 
@@ -86,46 +88,75 @@ def fetch_weights(weights: Weights, settings: Settings) -> Path:
 
     Raises:
         BlockedError: if the repository is gated or private.
-        SourceError: if it cannot be had from the Hub.
+        SourceError: if it cannot be had from the Hub, or holds no weights.
     """
     if weights.folder is not None:
         return weights.folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    with _hub_errors(weights, settings):
+        for pattern in TENSORS:
+            folder = _snapshot(weights, pattern, settings)
+            if _is_complete(folder, pattern):
+                return folder
+        where = "in the Hub's cache, and SCIRIFF_OFFLINE forbids to fetch it"
+        if not settings.offline:
+            _require_access(weights, settings)
+            where = "in the repository"
+    raise SourceError(f"{weights.name}: there is no file {' or '.join(TENSORS)}, or not all of them, {where}")
 
-    patterns = [*SMALL_FILES, *TENSORS, "*.index.json"]
-    try:
-        listed = [] if settings.offline else _listed(weights, settings)
-        return Path(
-            snapshot_download(
-                weights.repository,
-                revision=weights.commit,
-                allow_patterns=patterns,
-                ignore_patterns=_not_needed(listed),
-                local_files_only=settings.offline,
-                endpoint=settings.hub_endpoint,
-            )
+
+def _snapshot(weights: Weights, pattern: str, settings: Settings) -> Path:
+    """The Hub's folder of this commit; with less than was asked for if the Hub refuses and a part is there."""
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            weights.repository,
+            revision=weights.commit,
+            allow_patterns=[*SMALL_FILES, pattern, f"{pattern}{_INDEX}"],
+            ignore_patterns=["*/*", *_NO_TENSORS],
+            local_files_only=settings.offline,
+            endpoint=settings.hub_endpoint,
         )
+    )
+
+
+def _require_access(weights: Weights, settings: Settings) -> None:
+    """Let the Hub say why it gave less than was asked for."""
+    from huggingface_hub import HfApi
+
+    HfApi(endpoint=settings.hub_endpoint).list_repo_files(weights.repository, revision=weights.commit)
+
+
+@contextmanager
+def _hub_errors(weights: Weights, settings: Settings) -> Iterator[None]:
+    """Errors of the Hub's client as ours."""
+    from httpx2 import HTTPError
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
+
+    try:
+        yield
     except GatedRepoError as error:
         page = f"{settings.hub_endpoint}/{weights.repository}"
         raise BlockedError(
             f"{weights.repository} is gated: open {page}, accept its terms with your account, and set HF_TOKEN to a "
             "token of it"
         ) from error
-    except (RepositoryNotFoundError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HTTPError, OSError) as error:
         raise SourceError(f"the weights {weights.name} cannot be had from the Hub: {error}") from error
 
 
-def _listed(weights: Weights, settings: Settings) -> list[str]:
-    from huggingface_hub import HfApi
-
-    return HfApi(endpoint=settings.hub_endpoint).list_repo_files(weights.repository, revision=weights.commit)
-
-
-def _not_needed(names: list[str]) -> list[str]:
-    """Patterns of files that would be downloaded for nothing: folders with other copies, the second kind of tensors."""
-    has_safetensors = any(name.endswith(".safetensors") and "/" not in name for name in names)
-    return ["*/*", *_NO_TENSORS, *(["*.bin", "*.bin.index.json"] if has_safetensors else [])]
+def _is_complete(folder: Path, pattern: str) -> bool:
+    """Whether there are tensors, and all files that the index, if there is one, tells of."""
+    if not _tensors(folder, pattern):
+        return False
+    for index in folder.glob(f"{pattern}{_INDEX}"):
+        try:
+            places = orjson.loads(index.read_bytes())["weight_map"].values()
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue  # the engine will say what is wrong with it
+        if not all((folder / str(name)).is_file() for name in places):
+            return False
+    return True
 
 
 def _folder_sha256(folder: Path, cache: Path) -> str:
@@ -134,7 +165,7 @@ def _folder_sha256(folder: Path, cache: Path) -> str:
     if not tensors:
         raise SourceError(f"{folder} holds no weights; expected files {' or '.join(TENSORS)} beside its config.json")
     names = [name for name in SMALL_FILES if (folder / name).is_file()]
-    names += sorted(path.name for path in folder.glob("*.index.json"))
+    names += sorted(path.name for path in folder.glob(f"*{_INDEX}"))
     try:
         small = {name: file_sha256(folder / name) for name in names}
         return digest({**small, **_tensor_hashes(tensors, cache)})

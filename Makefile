@@ -63,7 +63,7 @@ demo: $(READY)
 	@echo "ask more    $(BIN)/sciriff sql --store $(DEMO_STORE) 'select * from leaderboard'"
 
 test: $(READY)
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow' -n 2 --dist loadfile
 
 # Exit status 5 of pytest: no test is marked slow.
 slow: $(READY)

@@ -508,7 +508,7 @@ def test_ratings_of_a_batch_belong_to_their_samples(
 
 
 def test_a_batch_is_collected_by_the_same_command_later(store: Store, settings: Settings, server: FakeServer) -> None:
-    server.batch_plans = [BatchPlan(seconds=1.0)]
+    server.batch_plans = [BatchPlan(seconds=3600)]
     asking = replace(ASKING, stay=False)
     first = run(store, settings, judge(server, mode="batch"), asking=asking)
     assert first.exit_code is ExitCode.BLOCKED
@@ -517,7 +517,7 @@ def test_a_batch_is_collected_by_the_same_command_later(store: Store, settings: 
     assert metric_file(store, "metrics_summary")["rouge"] == 1.0
     again = run(store, settings, judge(server, mode="batch"), asking=asking)
     assert {each.state for each in again.judged.values()} == {JudgeState.WAITING}
-    time.sleep(1.0)
+    server.end_batches()
     last = run(store, settings, judge(server, mode="batch"), asking=asking)
     assert summaries(last) == {("gold", MUP): 0.5, ("gold", QASPER): 0.5}
     assert len(server.batches) == 1

@@ -6,6 +6,7 @@ A run is recorded when its replies are in the store; when all runs are, the resu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,17 +15,22 @@ from typing import TYPE_CHECKING
 from sciriff.errors import SciriffError
 from sciriff.results.facts import Run
 from sciriff.results.index import build_index, index_path
+from sciriff.results.metric_files import Entry, write_metric_files, write_raw_predictions
 from sciriff.results.score_runs import pool_for, score_runs
 from sciriff.results.sums import totals_of_runs
-from sciriff.results.tables import MetricRow, metrics_folder, missing_columns, write_metric_files, write_tables
+from sciriff.results.tables import MetricRow, metrics_folder, missing_columns, write_tables
 from sciriff.scoring.outcome import Outcome, Profile
 from sciriff.scoring.shapes import Flat, Metrics
 from sciriff.scoring.tasks import eval_task
+from sciriff.scoring.totals import Totals
 from sciriff.settings import Settings
 from sciriff.store import Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+_FILES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -146,57 +152,80 @@ def publish(
     """
     import duckdb
 
+    runs = [each.run for each in recorded]
     path = index_path(store, settings)
-    build_index(store, path)
     summaries: dict[Profile, list[str]] = {profile: [] for profile in Profile}
     missing: dict[str, None] = {}
-    with duckdb.connect(str(path), read_only=True) as connection:
-        results = _write_metrics(recorded, connection, store, settings.workers)
-        for window, split in tables:
-            for profile in Profile:
-                rows = _metric_rows(connection, profile, window, split)
-                if rows:
-                    summaries[profile].append(write_tables(rows, metrics_folder(profile, window, split), store))
-                if profile is Profile.CORRECTED:
-                    missing |= dict.fromkeys(column.name for column in missing_columns(rows))
+    # The workspace keeps the store from making and removing its staging folder for every file.
+    with store.workspace(), ThreadPoolExecutor(1) as beside:
+        raw = beside.submit(_write_raw_predictions, runs, store, settings.workers)
+        build_index(store, path)
+        with duckdb.connect(str(path), read_only=True) as connection:
+            totals = totals_of_runs(connection)
+            for window, split in tables:
+                for profile in Profile:
+                    rows = _metric_rows(connection, profile, window, split)
+                    if rows:
+                        summaries[profile].append(write_tables(rows, metrics_folder(profile, window, split), store))
+                    if profile is Profile.CORRECTED:
+                        missing |= dict.fromkeys(column.name for column in missing_columns(rows))
+        metrics = {key: eval_task(run.task).shaper(totals[key]) for run in runs for key in _keys(run)}
+        _write_metric_files(runs, metrics, raw.result(), store)
     store.sweep_staging()
     return Published(
-        results=tuple(results),
+        results=tuple(_result(each, totals, metrics) for each in recorded),
         index=path,
         summaries={profile: tuple(paths) for profile, paths in summaries.items()},
         missing_columns=tuple(missing),
     )
 
 
-def _write_metrics(
-    recorded: Sequence[Recorded], connection: DuckDBPyConnection, store: Store, workers: int
-) -> list[TaskResult]:
-    totals = totals_of_runs(connection)
-    results, to_write = [], []
-    for run, reused in ((each.run, each.reused) for each in recorded):
-        metrics = {profile: eval_task(run.task).shaper(totals[run.run_id, profile]) for profile in Profile}
-        to_write.append((run, metrics))
-        results.append(
-            TaskResult(
-                model=run.model,
-                task=run.task,
-                run_id=run.run_id,
-                outcomes=totals[run.run_id, Profile.CORRECTED].outcomes,
-                summary=metrics[Profile.CORRECTED].summary,
-                reused=reused,
-                data_note=run.data_note,
-                window=run.window_tokens,
-                split=run.split,
-            )
-        )
-    pool = pool_for([each.run for each in recorded], store, workers)
-    for _ in pool.map_unordered(partial(_write_files, store), to_write):
-        pass
-    return results
+_Key = tuple[str, Profile]
+"""Run id and profile."""
 
 
-def _write_files(store: Store, run_and_metrics: tuple[Run, Mapping[Profile, Metrics]]) -> None:
-    write_metric_files(*run_and_metrics, store)
+def _keys(run: Run) -> list[_Key]:
+    return [(run.run_id, profile) for profile in Profile]
+
+
+def _write_raw_predictions(runs: Sequence[Run], store: Store, workers: int) -> dict[_Key, Entry]:
+    found: dict[_Key, Entry] = {}
+    for run_id, entries in pool_for(runs, store, workers).map_unordered(partial(_write_raw, store), runs):
+        found |= {(run_id, profile): entry for profile, entry in entries.items()}
+    return found
+
+
+def _write_raw(store: Store, run: Run) -> tuple[str, dict[Profile, Entry]]:
+    return run.run_id, write_raw_predictions(run, store)
+
+
+def _write_metric_files(
+    runs: Sequence[Run], metrics: Mapping[_Key, Metrics], raw: Mapping[_Key, Entry], store: Store
+) -> None:
+    """Many at a time: small files mostly wait for the disk."""
+
+    def write(run_and_key: tuple[Run, _Key]) -> None:
+        run, key = run_and_key
+        write_metric_files(run, key[1], metrics[key], raw[key], store)
+
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
+        for _ in threads.map(write, [(run, key) for run in runs for key in _keys(run)]):
+            pass
+
+
+def _result(recorded: Recorded, totals: Mapping[_Key, Totals], metrics: Mapping[_Key, Metrics]) -> TaskResult:
+    run, key = recorded.run, (recorded.run.run_id, Profile.CORRECTED)
+    return TaskResult(
+        model=run.model,
+        task=run.task,
+        run_id=run.run_id,
+        outcomes=totals[key].outcomes,
+        summary=metrics[key].summary,
+        reused=recorded.reused,
+        data_note=run.data_note,
+        window=run.window_tokens,
+        split=run.split,
+    )
 
 
 def _metric_rows(connection: DuckDBPyConnection, profile: Profile, window: int, split: str) -> list[MetricRow]:

@@ -91,7 +91,8 @@ def score_together(store: Store, runs: Sequence[Run]) -> list[Ended]:
             if prediction["reference"] != reference.text:
                 reference = prepare(task, prediction["reference"])
             samples[run_id].append(scored_sample(task, prediction, reference))
-    return [(run, failed.get(run.run_id) or _published(run, task, samples.pop(run.run_id), store)) for run in runs]
+    with store.workspace():  # or the store would make and remove its staging folder for every file
+        return [(run, failed.get(run.run_id) or _published(run, task, samples.pop(run.run_id), store)) for run in runs]
 
 
 def scored_sample(task: EvalTask, prediction: Mapping[str, Any], reference: Reference) -> ScoredSample:

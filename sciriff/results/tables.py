@@ -1,4 +1,4 @@
-"""Metric files per model and task, tables per task, and the summary, in the shapes of the original's files.
+"""Tables per task and the summary, in the shapes of the original's files.
 
 ``results/metrics/`` holds the profile ``corrected``, ``results/metrics_original/`` the profile ``original``. What is
 in them is of window 4096 and split validation; every other window and split has a folder with the same in it. Tables
@@ -7,29 +7,18 @@ are times 100 with two decimals; the JSON files hold fractions.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
-
-from sciriff.hashing import digest
-from sciriff.models.lines import dump_line
-from sciriff.models.predictions import read_predictions
-from sciriff.results.facts import Run
 from sciriff.scoring.outcome import Profile
-from sciriff.scoring.parsing import clean, clean_original
-from sciriff.scoring.shapes import Metrics
 from sciriff.scoring.tasks import EVAL_TASKS, SUMMARY_COLUMNS, Column
-from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
+from sciriff.store import Store
 
 DEFAULT_WINDOW = 4096
 DEFAULT_SPLIT = "validation"
 
 _ROOTS = {Profile.CORRECTED: "results/metrics", Profile.ORIGINAL: "results/metrics_original"}
-_RAW = "raw_predictions.jsonl"
 
 Flat = Mapping[str, "float | None"]
 
@@ -39,94 +28,6 @@ def metrics_folder(profile: Profile, window: int, split: str) -> str:
     if (window, split) == (DEFAULT_WINDOW, DEFAULT_SPLIT):
         return _ROOTS[profile]
     return f"{_ROOTS[profile]}/{window}-{split}"
-
-
-def write_metric_files(run: Run, metrics: Mapping[Profile, Metrics], store: Store) -> None:
-    """Write ``metrics.json``, ``metrics_flat.json``, ``metrics_summary.json`` and ``raw_predictions.jsonl`` of a run.
-
-    What is there already stays as it is.
-
-    Args:
-        run: the run.
-        metrics: its metrics in the profiles whose files are wanted.
-        store: the artifacts.
-
-    Raises:
-        StoreError: if the store cannot be written.
-    """
-    begun = {}
-    raw: dict[Profile, dict[str, Any]] = {}
-    for profile, shaped in metrics.items():
-        folder = f"{metrics_folder(profile, run.window_tokens, run.split)}/by_model/{run.model}/{run.task}"
-        contents = {
-            "metrics.json": _pretty(shaped.nested),
-            "metrics_flat.json": _pretty(shaped.flat),
-            "metrics_summary.json": _pretty(shaped.summary),
-        }
-        entries = {name: _entry(data) for name, data in contents.items()}
-        key = digest({"schema": SCHEMA_VERSION, "run": run.run_id, "profile": profile, "files": entries})
-        before = store.read_manifest(folder) or {}
-        is_whole = bool(before) and not store.damaged(folder, before)
-        if is_whole and before.get("key") == key:
-            continue
-        if is_whole and before.get("run") == run.run_id and _RAW in before["files"]:
-            raw[profile] = before["files"][_RAW]
-        store.delete(f"{folder}/{MANIFEST}")
-        for name, data in contents.items():
-            store.write_bytes(f"{folder}/{name}", data)
-        begun[profile] = (folder, key, entries)
-    raw |= _write_raw(run, {profile: folder for profile, (folder, *_) in begun.items() if profile not in raw}, store)
-    for profile, (folder, key, entries) in begun.items():
-        files = {**entries, _RAW: raw[profile]}
-        manifest = {"schema": SCHEMA_VERSION, "kind": "metrics", "key": key, "run": run.run_id, "files": files}
-        store.write_manifest(folder, manifest)
-
-
-def _pretty(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def _entry(data: bytes) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-
-
-def _write_raw(run: Run, folders: Mapping[Profile, str], store: Store) -> dict[Profile, dict[str, Any]]:
-    """Write the raw predictions of several profiles in one go; returns their entries in the manifests."""
-    if not folders:
-        return {}
-    with store.workspace() as workspace:
-        files = {profile: _HashedFile(workspace / profile.value) for profile in folders}
-        for prediction in read_predictions(store, run.predictions, run.sample_limit):
-            reply = prediction["reply"]
-            lines: dict[str | None, bytes] = {}
-            for profile, file in files.items():
-                cleaned = None if reply is None else (clean_original if profile is Profile.ORIGINAL else clean)(reply)
-                if cleaned not in lines:
-                    record = {"prompt": prediction["prompt"], "pred": cleaned, "ref": prediction["reference"]}
-                    lines[cleaned] = dump_line(record)
-                file.write(lines[cleaned])
-        entries = {profile: file.close() for profile, file in files.items()}
-        for profile, folder in folders.items():
-            store.publish(f"{folder}/{_RAW}", workspace / profile.value)
-    return entries
-
-
-class _HashedFile:
-    """A file that is hashed while it is written."""
-
-    def __init__(self, path: Path) -> None:
-        self._stream = path.open("wb")
-        self._hasher, self._size = hashlib.sha256(), 0
-
-    def write(self, data: bytes) -> None:
-        self._stream.write(data)
-        self._hasher.update(data)
-        self._size += len(data)
-
-    def close(self) -> dict[str, Any]:
-        """Finish it; returns its entry in a manifest."""
-        self._stream.close()
-        return {"sha256": self._hasher.hexdigest(), "bytes": self._size}
 
 
 class MetricRow(NamedTuple):

@@ -100,7 +100,7 @@ def patiently(
     except TryAgainError as error:
         if error.unreachable:
             raise UnreachableError(
-                f"{name}: cannot be reached ({error}); check the network and proxy settings, or use a mirror "
+                f"{name}: source not available: cannot be reached ({error}); check the network and proxy settings, or use a mirror "
                 "(SCIRIFF_MIRROR)"
             ) from error
         raise TransientError(

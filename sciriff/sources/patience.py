@@ -100,8 +100,8 @@ def patiently(
     except TryAgainError as error:
         if error.unreachable:
             raise UnreachableError(
-                f"{name}: source not available: cannot be reached ({error}); check the network and proxy settings, or use a mirror "
-                "(SCIRIFF_MIRROR)"
+                f"{name}: source not available: cannot be reached ({error}); check the network and proxy settings, or "
+                "use a mirror (SCIRIFF_MIRROR)"
             ) from error
         raise TransientError(
             f"{name}: given up after {patience.failures} failures in a row, the last: {error}; {advice}"

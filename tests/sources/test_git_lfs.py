@@ -327,7 +327,7 @@ def test_a_server_that_cannot_be_reached(tmp_path: Path, policy: RetryPolicy, mo
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     endpoints = "https://raw.githubusercontent.com=http://127.0.0.1:9"
     settings = make_settings(tmp_path, endpoints=endpoints, samples="never")
-    with pytest.raises(UnreachableError, match=rf"{URL} \(by way of 127.0.0.1:9\): source not available: cannot be reached"):
+    with pytest.raises(UnreachableError, match=rf"{URL} \(by way of 127.0.0.1:9\): source not available"):
         acquire(make_source({"archive": {"url": URL}}, kind="lfs"), settings, policy=policy)
 
 

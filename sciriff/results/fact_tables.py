@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from sciriff.hashing import text_sha256
 from sciriff.results.schema import JUDGEMENT_FACTS, JUDGES, RUN_FACTS, SAMPLES, SCORES, STATISTICS, Table, arrow_schema
-from sciriff.results.values import value_of_sums
+from sciriff.results.values import Array, value_of_sums
 from sciriff.scoring.metrics.statistics import KINDS
 from sciriff.scoring.outcome import Profile
 
@@ -64,21 +65,32 @@ def scores_table(
     documents = pa.array([sample.document_id for sample in samples], pa.string())
     blocks = []
     for profile in Profile:
-        scored = [(place, sample.scores[profile]) for place, sample in enumerate(samples)]
+        parsed = np.array([sample.scores[profile].parsed for sample in samples], dtype=bool)
+        found = _vectors(samples, profile)
         for metric, kind in metrics:
-            found = [(place, score) for place, score in scored if metric in score.vectors]
-            if not found:
+            places, numbers = found.get(metric, ([], []))
+            if not places:
                 continue
-            places = pa.array([place for place, _ in found], pa.int32())
-            vectors = [score.vectors[metric] for _, score in found]
+            rows = pa.array(places, pa.int32())
             columns = {
-                "instance_id": pa.DictionaryArray.from_arrays(places, ids),
-                "document_id": pa.DictionaryArray.from_arrays(places, documents),
-                "parsed": [score.parsed for _, score in found],
-                **_statistics(vectors, kind, profile),
+                "instance_id": ids.take(rows),
+                "document_id": documents.take(rows),
+                "parsed": parsed[places],
+                **_statistics(np.array(numbers, dtype=np.float64).reshape(len(places), -1), kind, profile),
             }
-            blocks.append(_table(SCORES, {**shared, "profile": profile.value, "metric": metric}, columns, len(vectors)))
+            blocks.append(_table(SCORES, {**shared, "profile": profile.value, "metric": metric}, columns, len(places)))
     return pa.concat_tables(blocks) if blocks else _table(SCORES, {}, {}, 0)
+
+
+def _vectors(samples: Sequence[ScoredSample], profile: Profile) -> dict[str, tuple[list[int], list[float]]]:
+    """Metric -> places of the samples that have it, and their statistics end to end."""
+    found: dict[str, tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
+    for place, sample in enumerate(samples):
+        for metric, vector in sample.scores[profile].vectors.items():
+            places, numbers = found[metric]
+            places.append(place)
+            numbers.extend(vector)
+    return found
 
 
 def judges_table(row: Mapping[str, Any]) -> pa.Table:
@@ -110,9 +122,8 @@ def judgements_table(shared: Mapping[str, str], judgements: Sequence[Judgement])
     return _table(JUDGEMENT_FACTS, shared, columns, len(judgements))
 
 
-def _statistics(vectors: Sequence[tuple[float, ...]], kind: str, profile: Profile) -> dict[str, Any]:
+def _statistics(numbers: Array, kind: str, profile: Profile) -> dict[str, Any]:
     """The columns of the statistics, and the value of each sample alone: NULL if it has nothing to score."""
-    numbers = np.array(vectors, dtype=np.float64)
     values = value_of_sums(kind, profile)(numbers)
     if kind == "counts":
         values = np.where(numbers[:, 1] + numbers[:, 2] > 0, values, np.nan)
@@ -121,7 +132,7 @@ def _statistics(vectors: Sequence[tuple[float, ...]], kind: str, profile: Profil
         name: numbers[:, place].astype(np.int64) if name in whole else numbers[:, place]
         for place, name in enumerate(KINDS[kind]._fields)
     }
-    return {"value": pa.array(values, pa.float64(), from_pandas=True), **columns}
+    return {"value": pa.array(values, pa.float64(), mask=np.isnan(values)), **columns}
 
 
 def _encodable(text: str | None) -> str | None:

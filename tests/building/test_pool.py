@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -118,6 +120,25 @@ def test_a_killed_worker_is_an_error_and_the_next_work_gets_new_workers() -> Non
     with pytest.raises(SciriffError, match=r"worker process .* memory.*--workers"):
         list(WorkerPool(2).map_unordered(die, range(20)))
     assert sorted(WorkerPool(2).map_unordered(square, range(4))) == [0, 1, 4, 9]
+
+
+def test_a_script_ends_without_a_word(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from sciriff.building.pool import WorkerPool\nprint(sorted(WorkerPool(2).map_unordered(abs, range(-3, 0))))\n"
+    )
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "[1, 2, 3]\n", "")
+
+
+def test_a_fork_leaves_the_workers_of_its_parent_alone() -> None:
+    pids = {pid for _, pid in WorkerPool(2).map_unordered(sleep_unevenly, range(40))}
+    child = os.fork()
+    if child == 0:
+        stop_workers()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert {pid for _, pid in WorkerPool(2).map_unordered(sleep_unevenly, range(40))} & pids
 
 
 def test_threads_share_the_workers() -> None:

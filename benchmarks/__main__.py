@@ -5,8 +5,8 @@ with the default cap of 2,500 instances per split (scaled likewise) and three wi
 stands in :mod:`benchmarks.measured`. Everything is measured several times in turn, each time in a fresh process, and
 the least CPU and wall seconds count: other work on the machine only ever adds to them.
 
-How much quicker two workers are depends on the machine, too: two processes side by side share caches and memory, and on
-a virtual machine more than that. So two floors are run side by side as well, which need nothing of each other.
+How much quicker two workers can be depends on the machine: two processes side by side share caches and memory, and on a
+virtual machine more than that. So two floors, which need nothing of each other, are run side by side as well.
 """
 
 from __future__ import annotations
@@ -54,25 +54,27 @@ def _corpus(kind: str, scale: float, folder: Path) -> dict[str, Path]:
 
 
 def _measure(kind: str, cap: int | None, files: dict[str, Path], folder: Path, times: int) -> dict[str, dict[str, Any]]:
-    """Measure all in turn; name of the measurement -> the least of each number, but the largest peak."""
+    """Measure all in turn; name of the measurement -> the least of each number, and the peak of memory."""
     common = {"kind": kind, "cap": cap, "files": {key: str(path) for key, path in files.items()}}
-    floor = {**common, "what": "floor", "handed_over": str(folder / "kept.pickle")}
-    runs: dict[str, list[dict[str, Any]]] = {"one": [], "two": [], "floor": [], "beside": []}
+    floor = {**common, "what": "floor", "handed_over": str(folder / "kept.pickle"), "out": str(folder / "floor")}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("one", "two", "bare", "floor", "beside")}
     for turn in range(times):
+        watched = turn == 0  # looking at memory takes time itself
         for name, workers in (("one", 1), ("two", 2)):
             out = folder / name
             shutil.rmtree(out, ignore_errors=True)
-            runs[name].append(_run({**common, "what": "build", "workers": workers, "out": str(out)}))
+            build = {**common, "what": "build", "workers": workers, "out": str(out)}
+            runs[name].append(_run(build, watched=watched))
             if name == "one" and turn == 0:
                 _run({**floor, "what": "prepare", "out": str(out)})
-        runs["floor"].append(_run({**floor, "out": str(folder / "floor")}))
-        outs = [str(folder / "floor"), str(folder / "floor-beside")]
-        together = {**floor, "not_before": time.time() + _STARTING_SECONDS}
+        runs["bare"].append(_run({**floor, "parsing": False}, watched=watched))
+        runs["floor"].append(_run({**floor, "parsing": True}, watched=watched))
+        together = {**floor, "parsing": True, "not_before": time.time() + _STARTING_SECONDS}
         with ThreadPoolExecutor(2) as threads:
-            both = list(threads.map(_run, [{**together, "out": out} for out in outs]))
+            both = list(threads.map(_run, [{**together, "out": str(folder / f"beside-{n}")} for n in range(2)]))
         runs["beside"].append({name: max(run[name] for run in both) for name in both[0]})
     if len({(run["rows"], run["bytes"]) for found in runs.values() for run in found}) > 1:
-        sys.exit(f"{kind}: builds and floor made different output: {runs}")
+        sys.exit(f"{kind}: builds and floors made different output: {runs}")
     return {
         name: {key: (max if key == "peak" else min)(run[key] for run in found) for key in found[0]}
         for name, found in runs.items()
@@ -80,35 +82,37 @@ def _measure(kind: str, cap: int | None, files: dict[str, Path], folder: Path, t
 
 
 def _report(kind: str, read: int, measured: dict[str, dict[str, Any]]) -> None:
-    one, two, floor = measured["one"], measured["two"], measured["floor"]
-    _line(kind, "floor", floor, f"{read / 1e6:.0f} MB read, {one['rows']} rows, {one['bytes'] / 1e6:.0f} MB written")
-    _line(kind, "build, 1 worker", one, f"{one['cpu'] / floor['cpu']:.2f} x the floor's CPU (at most 2)")
-    building = one["cpu"] - one["validation_cpu"]
-    _line(kind, "  less validation", {**one, "cpu": building}, f"{building / floor['cpu']:.2f} x the floor's CPU")
+    one, two, floor, bare = measured["one"], measured["two"], measured["floor"], measured["bare"]
+    size = f"{read / 1e6:.0f} MB read, {one['rows']} rows, {one['bytes'] / 1e6:.0f} MB written"
+    _line(kind, "bare floor", bare, f"{size}; records are handed over ready")
+    _line(kind, "floor", floor, "records are cut out of the bytes and parsed")
+    ratio, bare_ratio = one["cpu"] / floor["cpu"], one["cpu"] / bare["cpu"]
+    _line(kind, "build, 1 worker", one, f"{ratio:.2f} x the floor's CPU (at most 2), {bare_ratio:.2f} x the bare one's")
+    _line(kind, "  validation", {"cpu": one["validation_cpu"]}, "of that")
     quicker, possible = one["wall"] / two["wall"], 2 * floor["wall"] / measured["beside"]["wall"]
-    _line(
-        kind,
-        "build, 2 workers",
-        two,
-        f"{quicker:.2f} x as quick as 1 (at least 1.8); two floors side by side do {possible:.2f} x the work of one",
+    scaling = (
+        f"{quicker:.2f} x as quick as 1 (at least 1.8); two floors side by side do {possible:.2f} x the work of one"
     )
-    start = {"cpu": two["start_cpu"], "wall": two["start_wall"], "peak": two["peak"]}
-    _line(kind, "  their start", start, "not in the line above")
+    _line(kind, "build, 2 workers", two, scaling)
+    _line(kind, "  their start", {"cpu": two["start_cpu"], "wall": two["start_wall"]}, "not in the line above")
 
 
 def _line(kind: str, what: str, result: dict[str, Any], ratio: str) -> None:
-    print(
-        f"{kind:8}{what:18}{result['cpu']:9.2f}{result['wall']:9.2f}{result['peak'] / 1e6:9.0f}   {ratio}", flush=True
-    )
+    cpu, wall = (f"{result[name]:.2f}" if name in result else "" for name in ("cpu", "wall"))
+    peak = f"{result['peak'] / 1e6:.0f}" if "peak" in result else ""
+    print(f"{kind:8}{what:18}{cpu:>9}{wall:>9}{peak:>9}   {ratio}", flush=True)
 
 
-def _run(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one measurement in a fresh process; ``peak`` is the most memory its whole process tree held, in bytes."""
+def _run(request: dict[str, Any], *, watched: bool = False) -> dict[str, Any]:
+    """Run one measurement in a fresh process.
+
+    If it is watched, ``peak`` is the most memory that its whole process tree held, in bytes.
+    """
     command = [sys.executable, "-m", "benchmarks.measured", json.dumps(request)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    watch = _MemoryWatch(process.pid)
+    watch = _MemoryWatch(process.pid) if watched else None
     output, _ = process.communicate()
-    peak = watch.stop()
+    peak = watch.stop() if watch else 0
     if process.returncode:
         sys.exit(f"measurement failed: {request}")
     return {**json.loads(output.splitlines()[-1]), "peak": peak}

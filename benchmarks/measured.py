@@ -1,26 +1,29 @@
-"""One measured run in a process of its own: a build of one benchmark task, or the floor under it.
+"""One measured run in a process of its own: a build of one benchmark task, or a floor under it.
 
-The floor does what any builder of the same instances must do: read the same bytes, render the kept instances once,
-count their tokens once by the fastest exact method (the build's own, which counts what all prompts begin with only
-once), and write the same output once. It is a floor indeed: rows are not cut, ranked or parsed, what is to be rendered
-is handed to it ready, and nothing is turned away, checked, hashed or put in order.
+The bare floor reads the same bytes, renders the kept instances once, counts their tokens once by the fastest exact
+method (the build's own, which counts what all prompts begin with only once), and writes the same output once. The
+records that it renders are handed to it ready, for nothing. No builder can have that, so there is a second floor, which
+gets them out of the bytes as every builder must: it cuts the rows, and parses and formats those kept. Neither floor
+ranks, turns away, checks, hashes or puts anything in order.
 
-Start-up is outside both measurements: interpreter, imports, tokenizer, and the start of worker processes, which a build
+Start-up is outside all measurements: interpreter, imports, tokenizer, and the start of worker processes, which a build
 of many tasks pays once; what that takes is told by itself.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -28,7 +31,7 @@ from sciriff.building import task as task_module
 from sciriff.building.gx_context import import_library
 from sciriff.building.options import BuildOptions
 from sciriff.building.plan import TaskPlan, plan_tasks
-from sciriff.building.pool import WorkerPool, stop_workers
+from sciriff.building.pool import WorkerPool
 from sciriff.building.progress import Silent
 from sciriff.building.suites import standard_suite
 from sciriff.building.task import Workshop, build_task
@@ -97,12 +100,18 @@ def cpu_seconds() -> float:
 
 
 def _children() -> list[int]:
-    return [int(pid) for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()]
+    found: list[int] = []
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has just ended
+            found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 def _cpu_of_process(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    with suppress(OSError):  # it has just ended
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 @dataclass(slots=True)
@@ -137,7 +146,6 @@ def measure_build(kind: str, workers: int, cap: int | None, files: dict[str, Pat
     shop = Workshop(Store(str(out)), options, pool, Silent())
     with whole:
         outcome = build_task(task, acquired, tokenizer, shop)
-    stop_workers()
     return {
         "cpu": whole.cpu,
         "wall": whole.wall,
@@ -169,48 +177,69 @@ def _time_validation() -> list[float]:
 
 
 class Kept(NamedTuple):
-    """What the floor gets of an instance that a build kept.
+    """What a floor is told of an instance that a build kept.
 
     Attributes:
-        variables: what its template sees.
+        split, row: where its record stands in the source.
         rest: what its output line says besides texts and token counts.
         files: (window, split) of the files that hold it.
     """
 
-    variables: dict[str, Any]
+    split: str
+    row: int
     rest: dict[str, Any]
     files: list[tuple[int, str]]
 
+
+Variables = dict[str, Any]
 
 _COUNTED = ("input", "output", "_input_toks", "_output_toks")
 
 
 def prepare_floor(kind: str, files: dict[str, Path], out: Path, handed_over: Path) -> None:
-    """Save what a build kept, parsed, in the order of the source."""
+    """Save what a build kept, in the order of the source, each with the variables that its template sees."""
     task = plan(kind)
-    reader = load_reader(task.binding.reader)
-    formatter = load_formatter(task.binding.formatter.name)
-    view = source(files).view()
-    lines: dict[str, dict[str, Any]] = {}
-    places: dict[str, list[tuple[int, str]]] = {}
+    kept: dict[tuple[str, int], Kept] = {}
     for window in WINDOWS:
         for split in files:
-            with (out / f"instructions/{window}/{task.name}/{split}.jsonl").open("rb") as stream:
-                for raw in stream:
+            with (out / f"instructions/{window}/{task.name}/{split}.jsonl").open("rb") as lines:
+                for raw in lines:
                     line = orjson.loads(raw)
-                    name = line["_instance_id"]
-                    lines[name] = {key: value for key, value in line.items() if key not in _COUNTED}
-                    places.setdefault(name, []).append((window, split))
+                    row = int(line["_instance_id"].rsplit(":", 1)[1])
+                    rest = {key: value for key, value in line.items() if key not in _COUNTED}
+                    kept.setdefault((split, row), Kept(split, row, rest, [])).files.append((window, split))
     with handed_over.open("wb") as stream:
-        for split, spec in task.splits().items():
-            for row in reader.rows(view, spec):
-                name = f"{task.name}:{split}:{row.index}" if isinstance(row, Row) else ""
-                if name in lines:
-                    (variables,) = formatter(reader.parse(row, spec), **task.binding.formatter.args)
-                    pickle.dump(Kept(variables, lines[name], places[name]), stream)
+        for instance, variables in _parsed(task, files, kept):
+            pickle.dump((instance, variables), stream)
 
 
-def measure_floor(kind: str, files: dict[str, Path], handed_over: Path, out: Path, not_before: float) -> dict[str, Any]:
+def _parsed(
+    task: TaskPlan, files: dict[str, Path], kept: Mapping[tuple[str, int], Kept]
+) -> Iterator[tuple[Kept, Variables]]:
+    """Cut all rows; parse and format those kept."""
+    reader, formatter, view = load_reader(task.binding.reader), task.binding.formatter, source(files).view()
+    run = load_formatter(formatter.name)
+    for split, spec in task.splits().items():
+        for row in reader.rows(view, spec):
+            if isinstance(row, Row) and (instance := kept.get((split, row.index))):
+                for variables in run(reader.parse(row, spec), **formatter.args):
+                    yield instance, variables
+
+
+def _handed_over(path: Path, size: int = 200) -> Iterator[list[tuple[Kept, Variables]]]:
+    with path.open("rb") as stream:
+        batch: list[tuple[Kept, Variables]] = []
+        while stream.peek(1):  # type: ignore[attr-defined]
+            batch.append(pickle.load(stream))
+            if len(batch) == size:
+                yield batch
+                batch = []
+        yield batch
+
+
+def measure_floor(
+    kind: str, files: dict[str, Path], handed_over: Path, out: Path, *, parsing: bool, not_before: float
+) -> dict[str, Any]:
     """Read, render, count, write; say what it took.
 
     Args:
@@ -218,50 +247,79 @@ def measure_floor(kind: str, files: dict[str, Path], handed_over: Path, out: Pat
         files: what to read.
         handed_over: what :func:`prepare_floor` saved.
         out: where to write.
+        parsing: whether to get the records out of the files.
         not_before: when to begin, in seconds since the epoch.
     """
-    template = plan(kind).task_file.compile(0)
-    counter, begin, most = TokenCounter(bundled_tokenizer().path), SharedStart(), max(WINDOWS)
+    task = plan(kind)
     out.mkdir(exist_ok=True)
-    outputs = {(window, split): (out / f"{window}-{split}.jsonl").open("wb") for window in WINDOWS for split in files}
-    spent, rows = Spent(), 0
-    time.sleep(max(0.0, not_before - time.time()))
-    with spent:
-        for path in files.values():
-            with path.open("rb") as stream:
-                while stream.read(1 << 20):
-                    pass
-    for batch in _batches(handed_over):
+    spent = Spent()
+    with _Output(task, files, out) as output:
+        if parsing:
+            kept = {(found.split, found.row): found for batch in _handed_over(handed_over) for found, _ in batch}
+            gc.freeze()
+            time.sleep(max(0.0, not_before - time.time()))
+            with spent:
+                for instance, variables in _parsed(task, files, kept):
+                    output.add(instance, variables)
+        else:
+            time.sleep(max(0.0, not_before - time.time()))
+            with spent:
+                for path in files.values():
+                    _read(path)
+            for batch in _handed_over(handed_over):
+                with spent:
+                    for instance, variables in batch:
+                        output.add(instance, variables)
         with spent:
-            for kept in batch:
-                rendered = template.render(kept.variables)
-                line = {
-                    "input": rendered.input,
-                    "output": rendered.output,
-                    **kept.rest,
-                    "_input_toks": counter.count_within(rendered.input, most, begin),
-                    "_output_toks": counter.count(rendered.output),
-                }
-                raw = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-                for place in kept.files:
-                    outputs[place].write(raw)
-                rows += len(kept.files)
-    with spent:
-        for output in outputs.values():
-            output.close()
+            output.flush()
     size = sum(path.stat().st_size for path in out.iterdir())
-    return {"cpu": spent.cpu, "wall": spent.wall, "rows": rows, "bytes": size}
+    return {"cpu": spent.cpu, "wall": spent.wall, "rows": output.rows, "bytes": size}
 
 
-def _batches(handed_over: Path, size: int = 200) -> Iterator[list[Kept]]:
-    with handed_over.open("rb") as stream:
-        batch: list[Kept] = []
-        while stream.peek(1):  # type: ignore[attr-defined]
-            batch.append(pickle.load(stream))
-            if len(batch) == size:
-                yield batch
-                batch = []
-        yield batch
+def _read(path: Path) -> None:
+    with path.open("rb") as stream:
+        while stream.read(1 << 20):
+            pass
+
+
+class _Output:
+    """The output files of a floor."""
+
+    def __init__(self, task: TaskPlan, files: dict[str, Path], folder: Path) -> None:
+        self.rows = 0
+        self._template = task.task_file.compile(0)
+        self._counter, self._begin = TokenCounter(bundled_tokenizer().path), SharedStart()
+        self._stack = ExitStack()
+        self._files = {
+            (window, split): self._stack.enter_context((folder / f"{window}-{split}.jsonl").open("wb"))
+            for window in WINDOWS
+            for split in files
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def flush(self) -> None:
+        for file in self._files.values():
+            file.flush()
+
+    def add(self, instance: Kept, variables: Variables) -> None:
+        """Render, count and write one instance."""
+        rendered = self._template.render(variables)
+        line = {
+            "input": rendered.input,
+            "output": rendered.output,
+            **instance.rest,
+            "_input_toks": self._counter.count_within(rendered.input, max(WINDOWS), self._begin),
+            "_output_toks": self._counter.count(rendered.output),
+        }
+        raw = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        for place in instance.files:
+            self._files[place].write(raw)
+        self.rows += len(instance.files)
 
 
 def main() -> None:
@@ -273,7 +331,8 @@ def main() -> None:
     elif request["what"] == "prepare":
         result = prepare_floor(kind, files, out, Path(request["handed_over"])) or {}
     else:
-        result = measure_floor(kind, files, Path(request["handed_over"]), out, request.get("not_before", 0.0))
+        handed_over, begin = Path(request["handed_over"]), request.get("not_before", 0.0)
+        result = measure_floor(kind, files, handed_over, out, parsing=request["parsing"], not_before=begin)
     print(json.dumps(result))
 
 

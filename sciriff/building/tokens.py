@@ -182,8 +182,7 @@ def _fewest_words(text: str) -> int:
 
     A run of k spaces begins at most one word, and k - 2 * (k // 2) <= 1; the last space may begin none.
     """
-    raw = text.encode()  # whose spaces are counted several times as quickly
-    return raw.count(b" ") - 1 - (2 * raw.count(b"  ") if b"  " in raw else 0)
+    return text.count(" ") - 1 - (2 * text.count("  ") if "  " in text else 0)
 
 
 def _spell_word(piece: str) -> str:

@@ -252,7 +252,8 @@ def test_a_hub_that_stays_down_may_come_back(tmp_path: Path, server: LoopbackSer
 def test_no_connection_to_the_hub(tmp_path: Path, policy: RetryPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     settings = make_settings(tmp_path, hub_endpoint="http://127.0.0.1:9", samples="never")
-    with pytest.raises(UnreachableError, match=rf"{re.escape(TRAIN)} \(by way of 127\.0\.0\.1:9\): source not available"):
+    told = rf"{re.escape(TRAIN)} \(by way of 127\.0\.0\.1:9\): source not available"
+    with pytest.raises(UnreachableError, match=told):
         acquire(hub_source(TRAIN), settings, policy=policy)
 
 

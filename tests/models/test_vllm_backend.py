@@ -318,7 +318,7 @@ def test_without_the_extra_the_message_says_how_to_get_it(
     monkeypatch.setattr(vllm_engine, "version", no_distribution)
     with pytest.raises(BlockedError, match=r"pip install 'sciriff\[vllm\]'") as caught:
         identity(spec(folder), settings)
-    assert "openai:MODEL@" in str(caught.value)
+    assert "vllm:MODEL@" in str(caught.value)
 
 
 def test_the_distribution_is_named_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:

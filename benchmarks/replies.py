@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, NamedTuple
-
-import orjson
 
 from benchmarks.corpora import Words
 from sciriff.scoring.tasks import eval_task
@@ -61,7 +60,7 @@ def samples(task: str, count: int, text: Text, seed: int) -> Iterator[Sample]:
     random = Random(f"{seed} {task} samples")
     for _ in range(count):
         value = _REFERENCES[task](random, text)
-        reference = value if isinstance(value, str) else orjson.dumps(value).decode()
+        reference = value if isinstance(value, str) else json.dumps(value)
         yield Sample(text.characters(random, PROMPT_CHARACTERS[task]), value, reference)
 
 
@@ -74,7 +73,7 @@ def reply(task: str, sample: Sample, quality: float, text: Text, random: Random)
         return text.words(random, 60)
     if isinstance(sample.value, str):
         return _changed(sample.value, quality, text, random)
-    answer = orjson.dumps(_ANSWERS[task](sample.value, quality, text, random)).decode()
+    answer = json.dumps(_ANSWERS[task](sample.value, quality, text, random))
     if chance < 0.06:
         return answer[: len(answer) * 2 // 3]
     if chance < 0.2:

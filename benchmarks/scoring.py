@@ -50,6 +50,7 @@ def main() -> None:
                     pass
         with stage("all"):
             score_and_publish(store, runs, given.workers)
+            stop_workers()  # their CPU time is told only when they have ended
 
 
 def write_predictions(store: Store, count: int, models: int, failures: float) -> list[Run]:
@@ -86,7 +87,6 @@ def score_and_publish(store: Store, runs: list[Run], workers: int) -> None:
     with stage("score and write facts"):
         recorded = [each for each in record_all(runs, store, workers) if isinstance(each, Recorded)]
         assert len(recorded) == len(runs)
-        stop_workers()  # their CPU time is told only when they have ended
     with stage("index, metric files, tables"):
         publish(recorded, [(WINDOW, SPLIT)], store, Settings())
 

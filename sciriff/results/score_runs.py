@@ -17,12 +17,15 @@ from sciriff.errors import SciriffError, StoreError
 from sciriff.models.predictions import FILE, read_predictions
 from sciriff.results.facts import Run, ScoredSample, write_facts
 from sciriff.scoring.outcome import Reply
-from sciriff.scoring.samples import Reference, prepare, score
+from sciriff.scoring.samples import Reference, count_ahead, prepare, score
 from sciriff.scoring.tasks import EvalTask, eval_task
 from sciriff.store import Store
 
 _WORTH_WORKERS = 4_000
 """Fewer replies are scored sooner than worker processes start."""
+
+Prediction = Mapping[str, Any]
+"""A line of predictions, see :mod:`sciriff.models.predictions`."""
 
 Ended = tuple[Run, SciriffError | None]
 """A run whose facts are written, or what went wrong with it."""
@@ -84,8 +87,8 @@ def _score_together(store: Store, runs: Sequence[Run]) -> list[Ended]:
     samples: dict[str, list[ScoredSample]] = {run.run_id: [] for run in runs}
     failed: dict[str, SciriffError] = {}
     waiting = {run.run_id: read_predictions(store, run.predictions, run.sample_limit) for run in runs}
-    reference = prepare(task, "")
     while waiting:
+        row: dict[str, Prediction] = {}
         for run_id, lines in list(waiting.items()):
             try:
                 prediction = next(lines, None)
@@ -94,12 +97,24 @@ def _score_together(store: Store, runs: Sequence[Run]) -> list[Ended]:
                 prediction = None
             if prediction is None:
                 del waiting[run_id]
-                continue
-            if prediction["reference"] != reference.text:
-                reference = prepare(task, prediction["reference"])
-            samples[run_id].append(scored_sample(task, prediction, reference))
+            else:
+                row[run_id] = prediction
+        for run_id, sample in _scored_row(task, row):
+            samples[run_id].append(sample)
     with store.workspace():  # or the store would make and remove its staging folder for every file
         return [(run, failed.get(run.run_id) or _published(run, task, samples.pop(run.run_id), store)) for run in runs]
+
+
+def _scored_row(task: EvalTask, row: Mapping[str, Prediction]) -> Iterator[tuple[str, ScoredSample]]:
+    """Score one line of each run; those with the same reference, mostly all, together."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for run_id, prediction in row.items():
+        alike[prediction["reference"]].append(run_id)
+    for text, run_ids in alike.items():
+        reference = prepare(task, text)
+        count_ahead([_reply(row[run_id]) for run_id in run_ids], reference)
+        for run_id in run_ids:
+            yield run_id, scored_sample(task, row[run_id], reference)
 
 
 @contextmanager
@@ -114,9 +129,9 @@ def without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def scored_sample(task: EvalTask, prediction: Mapping[str, Any], reference: Reference) -> ScoredSample:
+def scored_sample(task: EvalTask, prediction: Prediction, reference: Reference) -> ScoredSample:
     """Score one line of a predictions artifact."""
-    reply = Reply(prediction["reply"], prediction.get("finish_reason") or "stop")
+    reply = _reply(prediction)
     return ScoredSample(
         instance_id=prediction["instance_id"],
         document_id=prediction.get("document_id") or prediction["instance_id"],
@@ -125,6 +140,10 @@ def scored_sample(task: EvalTask, prediction: Mapping[str, Any], reference: Refe
         reference=reference.text,
         scores=score(task, reply, reference),
     )
+
+
+def _reply(prediction: Prediction) -> Reply:
+    return Reply(prediction["reply"], prediction.get("finish_reason") or "stop")
 
 
 def _unreadable(error: Exception) -> SciriffError:

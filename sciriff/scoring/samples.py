@@ -6,14 +6,16 @@ Nothing raises here, whatever the texts hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sciriff.scoring.measures import Measure, Vectors
 from sciriff.scoring.metrics.bleu import bleu_counts
+from sciriff.scoring.metrics.bleu_many import bleu_counts_of
 from sciriff.scoring.metrics.original_values import OriginalCrash
+from sciriff.scoring.metrics.statistics import BleuCounts
 from sciriff.scoring.metrics.values import NotUnderstood
 from sciriff.scoring.outcome import Outcome, ParseStatus, Reason, Reply, SampleScore, SampleScores
 from sciriff.scoring.parsing import Parsed, Shape, clean, clean_original, parse, parse_original
@@ -31,11 +33,13 @@ class Reference:
         text: the reference.
         corrected: what is compared in the profile ``corrected``; None if it cannot be read.
         original: the same in the profile ``original``.
+        bleu: BLEU counts that are known, by cleaned reply, see :func:`count_ahead`.
     """
 
     text: str
     corrected: Any
     original: Any
+    bleu: dict[str, BleuCounts] = field(default_factory=dict)
 
 
 def prepare(task: EvalTask, text: str) -> Reference:
@@ -62,6 +66,20 @@ def _reference_original(measure: Measure, shape: Shape, text: str) -> Any:
         with suppress(OriginalCrash, RecursionError):
             return (measure.read_reference_original or measure.read_original)(parsed.value)
     return None
+
+
+_FEW_REPLIES, _SHORT_REFERENCE = 4, 200
+"""Below these, in replies and characters, counting one by one is quicker."""
+
+
+def count_ahead(replies: Iterable[Reply], reference: Reference) -> None:
+    """Take the BLEU counts of several replies to a reference at once, which is quicker than one by one."""
+    if len(reference.text) < _SHORT_REFERENCE:
+        return
+    cleaned = {cleaner(reply.text) for reply in replies if reply.text for cleaner in (clean, clean_original)}
+    if len(cleaned) >= _FEW_REPLIES:
+        texts = sorted(cleaned)
+        reference.bleu.update(zip(texts, bleu_counts_of(texts, reference.text), strict=True))
 
 
 def score(task: EvalTask, reply: Reply, reference: Reference) -> SampleScores:
@@ -193,9 +211,16 @@ def _score(rules: Rules, asked: _Sample, understood: _Understood) -> SampleScore
         return SampleScore(Outcome.SYSTEM_FAILED, Reason.BAD_REFERENCE, ParseStatus.EXTRACT_FAILURE, parsed=False)
     if status is ParseStatus.NOT_JSON and reason is Reason.EMPTY and Rule.EMPTY in rules and not reference.strip():
         reason = Reason.NONE
-    vectors: Vectors = {**asked.task.measure.compare(answer, expected, rules), "bleu": bleu_counts(text, reference)}
+    vectors: Vectors = {
+        **asked.task.measure.compare(answer, expected, rules),
+        "bleu": _bleu_counts(text, asked.reference),
+    }
     outcome = Outcome.MODEL_FAILED if reason else Outcome.SCORED
     return SampleScore(outcome, reason, status, in_parsed, vectors)
+
+
+def _bleu_counts(text: str, reference: Reference) -> BleuCounts:
+    return reference.bleu.get(text) or bleu_counts(text, reference.text)
 
 
 def _same(one: SampleScore, other: SampleScore, task: EvalTask) -> bool:

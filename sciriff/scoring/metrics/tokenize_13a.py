@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import string
 from functools import lru_cache
+from itertools import chain
 
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 _SYMBOLS = str.maketrans({symbol: f" {symbol} " for symbol in string.punctuation if symbol not in "',-."})
@@ -34,13 +35,26 @@ def tokenize_13a(text: str) -> list[str]:
 
 
 def _parts(word: str) -> tuple[str, ...]:
-    text = f" {word} ".translate(_SYMBOLS)
-    text = _set_apart(text, _STOP_NOT_AFTER_DIGIT, 2)
+    """Tokens of a word. Symbols come off first; what is then left between blanks has mostly been seen before."""
+    pieces = word.translate(_SYMBOLS).split()
+    return tuple(chain.from_iterable(map(_known_pieces, pieces)))
+
+
+_known_parts = lru_cache(maxsize=_WORDS_KEPT)(_parts)
+
+
+def _piece_parts(piece: str) -> tuple[str, ...]:
+    """Tokens of a word without symbols, or of one symbol."""
+    text = _set_apart(f" {piece} ", _STOP_NOT_AFTER_DIGIT, 2)
     text = _set_apart(text, _STOP_NOT_BEFORE_DIGIT, 1)
     return tuple(_set_apart(text, _HYPHEN_AFTER_DIGIT, 2).split())
 
 
-_known_parts = lru_cache(maxsize=_WORDS_KEPT)(_parts)
+_kept_pieces = lru_cache(maxsize=_WORDS_KEPT)(_piece_parts)
+
+
+def _known_pieces(piece: str) -> tuple[str, ...]:
+    return _kept_pieces(piece) if len(piece) <= _LONGEST_KEPT else _piece_parts(piece)
 
 
 def _set_apart(text: str, pattern: re.Pattern[str], group: int) -> str:

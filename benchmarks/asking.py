@@ -146,7 +146,7 @@ async def _ask_bare(url: str, texts: Sequence[str], concurrency: int) -> None:
 
 
 def ask_by_aiohttp(url: str, texts: Sequence[str], concurrency: int) -> None:
-    """Ask with the HTTP client that is used here, and keep nothing."""
+    """Ask with the HTTP client below the library that is used here, and keep nothing."""
     asyncio.run(_ask_by_aiohttp(url, texts, concurrency))
 
 
@@ -166,7 +166,7 @@ async def _ask_by_aiohttp(url: str, texts: Sequence[str], concurrency: int) -> N
 
 
 def ask_by_library(url: str, texts: Sequence[str], concurrency: int) -> None:
-    """Ask with the client library of the API's maker, and keep nothing."""
+    """Ask with the library that is used here, in its usual way, and keep nothing."""
     asyncio.run(_ask_by_library(url, texts, concurrency))
 
 

@@ -14,7 +14,7 @@ from sciriff.models.lines import dump_line, load_json
 from sciriff.models.loops import run
 from sciriff.models.openai_replies import without_secrets
 from sciriff.models.openai_server import Failure, Patience, Server
-from sciriff.models.openai_try import call, open_session
+from sciriff.models.openai_try import Upload, call, open_client
 
 _PAGE, _MOST_PAGES = 100, 50
 _DAY = "24h"
@@ -60,7 +60,7 @@ class BatchServer:
 
     def upload(self, lines: bytes, name: str) -> str:
         """Upload an input file; returns its id."""
-        return str(self._patiently(lambda: self._json("POST", "/v1/files", _Form(lines, name)))["id"])
+        return str(self._patiently(lambda: self._json("POST", "/v1/files", Upload(lines, name)))["id"])
 
     def create(self, file: str, endpoint: str, metadata: Mapping[str, str]) -> Batch:
         """Make a batch of an input file, once only.
@@ -120,7 +120,7 @@ class BatchServer:
             self._wait(self._patience.backoff(failures) if asked is None else asked)
         raise AssertionError("unreachable")
 
-    def _json(self, method: str, path: str, data: bytes | _Form | None = None) -> dict[str, Any] | Failure:
+    def _json(self, method: str, path: str, data: bytes | Upload | None = None) -> dict[str, Any] | Failure:
         said = self._call(method, path, data)
         if isinstance(said, Failure):
             return said
@@ -132,29 +132,13 @@ class BatchServer:
             return Failure("the answer is not what was asked for", may_pass=True)
         return value
 
-    def _call(self, method: str, path: str, data: bytes | _Form | None = None) -> bytes | Failure:
+    def _call(self, method: str, path: str, data: bytes | Upload | None = None) -> bytes | Failure:
         async def once() -> bytes | Failure:
             patience = self._patience
-            async with open_session(self._server, patience.connect_seconds, patience.reply_seconds) as session:
-                body = data.encoded() if isinstance(data, _Form) else data
-                return await call(session, self._server, method, path, body)
+            async with open_client(self._server, patience.connect_seconds, patience.reply_seconds) as client:
+                return await call(client, method, path, data)
 
         return run(once)
-
-
-class _Form(NamedTuple):
-    """An input file on its way."""
-
-    lines: bytes
-    name: str
-
-    def encoded(self) -> Any:
-        import aiohttp
-
-        form = aiohttp.FormData()
-        form.add_field("purpose", "batch")
-        form.add_field("file", self.lines, filename=self.name, content_type="application/jsonl")
-        return form
 
 
 def _batch(raw: Mapping[str, Any]) -> Batch:

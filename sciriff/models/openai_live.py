@@ -1,8 +1,7 @@
 """Ask a server that speaks the OpenAI protocol, many requests at once, each until it is answered.
 
 :meth:`LiveBackend.ask` runs an event loop whenever it is asked for the next answer, in the thread that asks: no thread
-waits for another, so whoever takes answers must not let it wait for minutes. It stands on aiohttp rather than on the
-``openai`` library, with which a request takes several times the processor time (``benchmarks/asking.py``).
+waits for another, so whoever takes answers must not let it wait for minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from sciriff.models.loops import has_running_loop, in_thread
 from sciriff.models.openai_replies import filtered
 from sciriff.models.openai_requests import Dialect, identity_of
 from sciriff.models.openai_server import Failure, Patience, Server
-from sciriff.models.openai_try import open_session, send
+from sciriff.models.openai_try import open_client, send
 from sciriff.models.requests import Answer, Request
 
 DEFAULT_CONCURRENCY = 128
@@ -119,8 +118,8 @@ class _Conversation:
 
     async def _begin(self) -> None:
         """Open the client and send the first requests."""
-        session = open_session(self._server, self._patience.connect_seconds, self._patience.reply_seconds)
-        self._session = await self._resources.enter_async_context(session)
+        client = open_client(self._server, self._patience.connect_seconds, self._patience.reply_seconds)
+        self._client = await self._resources.enter_async_context(client)
         self._pump()
 
     def _next_answers(self) -> list[Answer]:
@@ -195,7 +194,7 @@ class _Conversation:
 
     async def _try(self, job: _Job) -> None:
         began = self._loop.time()
-        outcome = await send(self._session, self._server, self._dialect, job.request, answered=self._answered)
+        outcome = await send(self._client, self._dialect, job.request, answered=self._answered)
         seconds = self._loop.time() - began
         if isinstance(outcome, Answer):
             self._answered, self._replied, self._given_up_in_a_row = True, True, 0

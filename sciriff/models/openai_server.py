@@ -36,19 +36,10 @@ class Server:
     key_variable: str = "OPENAI_API_KEY"
 
     @property
-    def headers(self) -> dict[str, str]:
-        """What every request carries."""
-        return {"User-Agent": "sciriff", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
-
-    @property
     def is_local(self) -> bool:
         """Whether it runs on this machine, so that asking it needs no network."""
         host = urlsplit(self.url).hostname or ""
         return host in ("localhost", "::1") or host.startswith("127.")
-
-    def address(self, path: str) -> str:
-        """URL of a path such as ``/v1/chat/completions``, whose first part stands for the base URL."""
-        return self.url + path.removeprefix("/v1")
 
 
 @dataclass(frozen=True, slots=True)

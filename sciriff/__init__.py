@@ -1,8 +1,8 @@
 """Rebuild SciRIFF from primary sources, mix it for training and evaluate models on its held-out tasks.
 
 The verbs of the command line are functions of the same names: ``fetch``, ``build``, ``combine``, ``stats``,
-``leakage``, ``push``, ``mix``, ``prompt``, ``evaluate``, ``score``, ``compare``, ``check``, ``explain``, ``sql``. They
-are imported when first used, so that ``import sciriff`` stays quick.
+``leakage``, ``push``, ``mix``, ``prompt``, ``evaluate``, ``score``, ``report``, ``compare``, ``check``, ``explain``,
+``sql``. They are imported when first used, so that ``import sciriff`` stays quick.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = [
     "mix",
     "prompt",
     "push",
+    "report",
     "score",
     "sql",
     "stats",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         mix,
         prompt,
         push,
+        report,
         score,
         sql,
         stats,

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from sciriff.models.one_prompt import OnePrompt
     from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
+    from sciriff.reporting.publish import ReportOutcome
     from sciriff.results.check import CheckReport
     from sciriff.results.evaluate import EvaluationReport
     from sciriff.results.explain import Explanation
     from sciriff.results.judge_options import JudgeOptions
     from sciriff.results.judging import Confirm
     from sciriff.results.query import Answer
+    from sciriff.results.record import TaskResult
     from sciriff.results.score import ScoreReport
     from sciriff.sources.fetch import AcquiredSource
 
@@ -400,7 +402,7 @@ def evaluate(
 
     settings = _settings(settings, store=store)
     options = options or AskOptions()
-    return evaluate_models(
+    done = evaluate_models(
         models,
         store=Store(settings.store),
         tasks=tasks,
@@ -414,6 +416,8 @@ def evaluate(
         settings=settings,
         progress=progress or Silent(),
     )
+    _report_on(done.results, settings, progress or Silent())
+    return done
 
 
 def score(
@@ -468,7 +472,7 @@ def score(
     from sciriff.store import Store
 
     settings = _settings(settings, store=store)
-    return score_predictions(
+    done = score_predictions(
         Path(pred_dir),
         store=Store(settings.store),
         settings=settings,
@@ -482,6 +486,41 @@ def score(
         asking=AskOptions(stay=wait, max_cost=max_cost),
         confirm=confirm,
         progress=progress or Silent(),
+    )
+    _report_on(done.results, settings, progress or Silent())
+    return done
+
+
+def report(
+    *,
+    models: Sequence[str] | None = None,
+    window: int = 4096,
+    split: str = "validation",
+    profile: Literal["corrected", "original"] = "corrected",
+    store: str | None = None,
+    settings: Settings | None = None,
+) -> ReportOutcome:
+    """Write the results as HTML pages into the store, unless they are there; ``evaluate`` and ``score`` do so too.
+
+    Args:
+        models: only these; None for all.
+        window: context window of what the models were asked.
+        split: split of it.
+        profile: whose numbers come first; those of the other stand beside them.
+        store: root of the artifacts, where the pages are written.
+        settings: default: from the environment.
+
+    Raises:
+        UsageError: if nothing is evaluated there, or a model has no results.
+        StoreError: if the store cannot be read or written.
+    """
+    from sciriff.reporting.publish import write_report
+    from sciriff.scoring.outcome import Profile
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return write_report(
+        Store(settings.store), settings, models=models, window=window, split=split, profile=Profile(profile)
     )
 
 
@@ -607,6 +646,18 @@ def explain(
     return explain_reply(
         model, task, instance, store=Store(settings.store), settings=settings, window=window, split=split
     )
+
+
+def _report_on(results: Sequence[TaskResult], settings: Settings, progress: Progress) -> None:
+    """Bring the reports on the windows and splits of results up to date. One that cannot be written fails nothing."""
+    from sciriff.reporting.publish import write_report
+    from sciriff.store import Store
+
+    for window, split in dict.fromkeys((result.window, result.split) for result in results):
+        try:
+            write_report(Store(settings.store), settings, window=window, split=split)
+        except SciriffError as error:
+            progress.log(f"the report on window {window}, split {split} could not be written: {error}")
 
 
 def _settings(settings: Settings | None, **given: Any) -> Settings:

@@ -31,6 +31,7 @@ VERBS = (
     "mix",
     "prompt",
     "push",
+    "report",
     "score",
     "sql",
     "stats",

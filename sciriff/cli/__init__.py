@@ -26,6 +26,7 @@ VERBS = {
     "compare": "Say whether one model is better than another.",
     "check": "Fail if a model got worse than a baseline.",
     "explain": "Show how one reply got its score.",
+    "report": "Write the results as HTML pages.",
     "tasks": "List the tasks and how they stand.",
     "show": "Print rendered instances of a task.",
     "sql": "Query the scores.",

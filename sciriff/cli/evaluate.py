@@ -97,4 +97,4 @@ def evaluation_text(report: EvaluationReport, store: Store) -> str:
     parts += failure_lines(report.failures.items())
     if not report.results:
         return "\n".join([*parts, "nothing was scored"])
-    return "\n".join([*parts, "", *place_lines(report.summaries.values(), report.index, store)])
+    return "\n".join([*parts, "", *place_lines(report.results, report.summaries.values(), report.index, store)])

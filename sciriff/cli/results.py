@@ -55,10 +55,14 @@ def judge_lines(judged: Mapping[tuple[str, str], JudgeReport]) -> list[str]:
     return rated + told_once("not judged", dict.fromkeys(why))
 
 
-def place_lines(summaries: Iterable[str], index: Path, store: Store) -> list[str]:
+def place_lines(results: Sequence[TaskResult], summaries: Iterable[str], index: Path, store: Store) -> list[str]:
     """Return where the results lie."""
+    from sciriff.reporting.publish import report_page
+
+    pages = dict.fromkeys(report_page(result.window, result.split) for result in results)
     return [
         *(f"summary      {store.path(path)}" for path in summaries),
+        *(f"report       {store.path(page)}" for page in pages),
         f"database     {index}",
         "next         sciriff leaderboard",
     ]

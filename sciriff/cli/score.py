@@ -78,4 +78,4 @@ def score_text(report: ScoreReport, store: Store) -> str:
     if not report.results:
         return "\n".join([*parts, "nothing was scored"])
     summaries = [path for paths in report.summaries.values() for path in paths]
-    return "\n".join([*parts, "", *place_lines(summaries, report.index, store)])
+    return "\n".join([*parts, "", *place_lines(report.results, summaries, report.index, store)])

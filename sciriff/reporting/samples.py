@@ -1,0 +1,148 @@
+"""A few replies of each task to look at: some that were not understood, some that were and are wrong."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from sciriff.errors import StoreError
+from sciriff.hashing import keyed_rank
+from sciriff.models.lines import load_json
+from sciriff.reporting.content import Sample
+from sciriff.reporting.text import Excerpt, excerpt
+from sciriff.results.headlines import headlines
+from sciriff.store import Store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SHOWN = 4
+"""So many of each kind for a task."""
+MOST_CHARACTERS = 1_600
+
+_SEED = 0
+_COLUMNS = "run_id, model, instance_id, outcome, reason, parse_status, finish_reason, reply, reference"
+
+Row = Mapping[str, Any]
+
+
+def samples_of_task(connection: DuckDBPyConnection, store: Store, task: str, runs: Sequence[Row]) -> tuple[Sample, ...]:
+    """Choose replies of a task, fairly among models and reasons, and read what they answer.
+
+    Args:
+        connection: the index.
+        store: where the predictions lie.
+        task: its name.
+        runs: rows of its runs, in the order of models.
+    """
+    metric = headlines(task)[0].statistics
+    chosen = [*_failed(connection, task, runs), *_wrong(connection, task, metric, runs)]
+    prompts = {
+        run["run_id"]: _prompts(store, run, {row["instance_id"] for row in chosen if row["run_id"] == run["run_id"]})
+        for run in runs
+    }
+    return tuple(_sample(row, metric, prompts[row["run_id"]].get(row["instance_id"])) for row in chosen)
+
+
+def _failed(connection: DuckDBPyConnection, task: str, runs: Sequence[Row]) -> list[Row]:
+    query = "SELECT run_id, model, instance_id, outcome, reason FROM samples WHERE run_id = ? AND outcome <> 'scored'"
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for run in runs:
+        for run_id, _, instance_id, outcome, reason in connection.execute(query, [run["run_id"]]).fetchall():
+            groups[f"{outcome} {reason}", run_id].append((run_id, instance_id))
+    turns = [_shuffled(task, group) for _, group in sorted(groups.items(), key=lambda each: each[0][0])]
+    return [row for run_id, instance_id in _in_turn(turns) for row in _whole(connection, run_id, instance_id)]
+
+
+def _wrong(connection: DuckDBPyConnection, task: str, metric: str, runs: Sequence[Row]) -> list[Row]:
+    query = f"""SELECT run_id, instance_id, value FROM scores JOIN samples USING (run_id, instance_id)
+    WHERE run_id = ? AND profile = 'corrected' AND metric = '{metric}' AND outcome = 'scored' AND value < 1
+    ORDER BY value, instance_id"""
+    values: dict[tuple[str, str], float] = {}
+    turns = []
+    for run in runs:
+        found = connection.execute(query, [run["run_id"]]).fetchall()
+        values |= {(run_id, instance_id): value for run_id, instance_id, value in found}
+        worst = [(run_id, instance_id) for run_id, instance_id, value in found if value == found[0][2]]
+        turns.append(_shuffled(task, worst))
+    return [
+        {**row, "value": values[run_id, instance_id]}
+        for run_id, instance_id in _in_turn(turns)
+        for row in _whole(connection, run_id, instance_id)
+    ]
+
+
+def _shuffled(task: str, places: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """In a keyed order, the same for all models, so that replies to the same instance stand beside one another."""
+    rank = keyed_rank(_SEED, task, "report")
+    return sorted(places, key=lambda place: (rank(place[1]), place))
+
+
+def _in_turn(groups: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """The first of each group, then the second of each, until there are enough."""
+    longest = max(map(len, groups), default=0)
+    return [group[place] for place in range(longest) for group in groups if place < len(group)][:SHOWN]
+
+
+def _whole(connection: DuckDBPyConnection, run_id: str, instance_id: str) -> Iterator[Row]:
+    result = connection.execute(
+        f"SELECT {_COLUMNS} FROM samples WHERE run_id = ? AND instance_id = ?", [run_id, instance_id]
+    )
+    names = _COLUMNS.split(", ")
+    for row in result.fetchall():
+        yield dict(zip(names, row, strict=True))
+
+
+def _sample(row: Row, metric: str, prompt: str | None) -> Sample:
+    return Sample(
+        model=row["model"],
+        instance_id=row["instance_id"],
+        outcome=row["outcome"],
+        reason=row["reason"],
+        parse_status=row["parse_status"],
+        finish_reason=row["finish_reason"] or "",
+        value=row.get("value"),
+        metric=metric,
+        prompt=_cut(prompt),
+        reply=_cut(row["reply"]),
+        reference=excerpt(row["reference"] or "", MOST_CHARACTERS),
+    )
+
+
+def _cut(text: str | None) -> Excerpt | None:
+    return None if text is None else excerpt(text, MOST_CHARACTERS)
+
+
+def _prompts(store: Store, run: Row, wanted: set[str]) -> dict[str, str]:
+    """Instance -> its prompt, out of the run's predictions; none if these are not there any more."""
+    if not wanted:
+        return {}
+    folder, _, name = run["predictions"].rpartition("/")
+    entry = (store.read_manifest(folder) or {}).get("files", {}).get(name, {})
+    if entry.get("sha256") != run["predictions_sha256"]:
+        return {}
+    found: dict[str, str] = {}
+    needle = re.compile(b"|".join(re.escape(orjson.dumps(each)) for each in sorted(wanted)))
+    try:
+        with store.open_read(run["predictions"]) as stream:
+            for line in stream:
+                if needle.search(line):  # most lines need not be parsed
+                    record = load_json(line)
+                    if record["instance_id"] in wanted:
+                        found[record["instance_id"]] = _spelled(record.get("prompt"))
+                if len(found) == len(wanted):
+                    break
+    except (OSError, StoreError, ValueError, KeyError):
+        return found
+    return found
+
+
+def _spelled(prompt: Any) -> str:
+    """A prompt as text: as it is, or its messages one below the other."""
+    if isinstance(prompt, list):
+        return "\n\n".join(f"[{message.get('role', '')}]\n{message.get('content', '')}" for message in prompt)
+    return str(prompt or "")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faulty_proxy import Proxy, faulty_proxy
+from s3_server import RCLONE, S3Server
 
 for _key in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):  # no test may spend anybody's money
     os.environ.pop(_key, None)
@@ -27,40 +25,41 @@ def conformance() -> Path:
 
 
 @pytest.fixture(scope="session")
-def s3_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A real server of the S3 protocol with a bucket named ``bucket``: the variables that its clients need."""
-    rclone = Path(sys.executable).with_name("rclone")
-    if not rclone.exists():
+def s3_served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the server of :func:`s3_environment` serves, buckets in it."""
+    folder = tmp_path_factory.mktemp("s3") / "served"
+    (folder / "bucket").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One server of the S3 protocol for all tests, which nobody kills."""
+    if not RCLONE.exists():
         pytest.skip("rclone is not installed")
-    folder = tmp_path_factory.mktemp("s3")
-    (folder / "served" / "bucket").mkdir(parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(rclone), "serve", "s3", "--auth-key", "KEY,SECRET", "--addr", f"127.0.0.1:{port}"]
-    process = subprocess.Popen(
-        [*command, "--config", str(folder / "rclone.conf"), str(folder / "served")], stderr=subprocess.DEVNULL
-    )
-    try:
-        while not _answers(port):
-            assert process.poll() is None, "the server ended before it answered"
-            time.sleep(0.05)
-        yield {
-            "AWS_ACCESS_KEY_ID": "KEY",
-            "AWS_SECRET_ACCESS_KEY": "SECRET",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "NO_PROXY": "127.0.0.1",
-            "no_proxy": "127.0.0.1",
-        }
-    finally:
-        process.kill()
-        process.wait()
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.kill()
 
 
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+@pytest.fixture(scope="session")
+def s3_environment(_s3_server: S3Server) -> dict[str, str]:
+    """A real server of the S3 protocol with a bucket named ``bucket``: the variables that its clients need."""
+    return _s3_server.environment
+
+
+@pytest.fixture
+def s3_proxy(_s3_server: S3Server) -> Iterator[Proxy]:
+    """A proxy in front of that server, which breaks what it is asked to; ``s3_variables(s3_proxy.url)`` leads to it."""
+    with faulty_proxy(_s3_server.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def own_s3_server(tmp_path: Path) -> Iterator[S3Server]:
+    """A server of the test's own, which it may kill and start again."""
+    if not RCLONE.exists():
+        pytest.skip("rclone is not installed")
+    server = S3Server(tmp_path / "s3")
+    yield server
+    server.kill()

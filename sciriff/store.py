@@ -7,12 +7,13 @@ file in it with the right hash (design rule 2).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -30,6 +31,9 @@ SCHEMA_VERSION = 1
 """Raised when the shape of artifacts changes, so that older ones are rebuilt."""
 
 _STAGING = ".staging"
+_HIDDEN = (f"{_STAGING}/", ".leases/")  # the second: see sciriff.lease_boards
+_TEMPORARY = "sciriff-"
+_SEAL = "manifest_sha256"
 _CLAIM_ATTEMPTS = 20
 
 
@@ -84,7 +88,7 @@ class Store:
             StoreError: if the store cannot be written.
         """
         # A name that a later run clears away, should this process be killed right here.
-        probe = f"{_STAGING}/{_owned_name()}" if self.is_local else f"{_STAGING}/probe"
+        probe = f"{_STAGING}/{owned_name()}" if self.is_local else f"{_STAGING}/probe"
         self.write_bytes(probe, b"")
         self.delete(probe)
         self.sweep_staging()
@@ -133,7 +137,7 @@ class Store:
             prefix = self._fs._strip_protocol(base).rstrip("/") + "/"
             with suppress(FileNotFoundError):
                 found = (path[len(prefix) :] for path in self._fs.find(base))
-                return sorted(name for name in found if not name.startswith(_STAGING))
+                return sorted(name for name in found if not name.startswith(_HIDDEN))
             return []
 
     def folders(self, folder: str) -> list[str]:
@@ -180,7 +184,9 @@ class Store:
             with self._named_errors("write", _STAGING):
                 folder = self._claim(Path.mkdir)
         else:
-            folder = Path(tempfile.mkdtemp(prefix="sciriff-"))
+            with temporary_folder() as folder:
+                yield folder
+            return
         try:
             yield folder
         finally:
@@ -219,7 +225,7 @@ class Store:
         """Make a file or folder of our own in the staging folder, which others remove whenever they find it empty."""
         staging = Path(self._root) / _STAGING
         for attempts_left in reversed(range(_CLAIM_ATTEMPTS)):
-            place = staging / _owned_name()
+            place = staging / owned_name()
             try:
                 staging.mkdir(parents=True, exist_ok=True)
                 make(place)
@@ -236,30 +242,30 @@ class Store:
                 (Path(self._root) / _STAGING).rmdir()
 
     def sweep_staging(self) -> None:
-        """Remove what killed processes of this machine left in the staging folder, and the folder once it is empty."""
-        staging = Path(self._root) / _STAGING
-        if not self.is_local or not staging.is_dir():
-            return
-        with suppress(FileNotFoundError):  # somebody else has just removed it
-            for leftover in list(staging.iterdir()):
-                if _was_left(leftover.name) and leftover.is_dir():
-                    shutil.rmtree(leftover, ignore_errors=True)  # orphaned workers may still write for a moment
-                elif _was_left(leftover.name):
-                    leftover.unlink(missing_ok=True)
-        self._leave_staging()
+        """Remove what killed processes of this machine left in the staging folder, and the folder once it is empty.
+
+        Of a store that is not local, unfinished work lies in the folder for temporary files.
+        """
+        if self.is_local:
+            sweep(Path(self._root) / _STAGING)
+            self._leave_staging()
+        else:
+            sweep(Path(tempfile.gettempdir()), _TEMPORARY)
 
     def read_manifest(self, folder: str) -> dict[str, Any] | None:
-        """The manifest of a folder, or None if there is none or it is not valid JSON."""
-        try:
-            manifest = orjson.loads(self.read_bytes(f"{folder}/{MANIFEST}"))
-        except (FileNotFoundError, orjson.JSONDecodeError):
-            return None
-        return manifest if isinstance(manifest, dict) else None
+        """The manifest of a folder, or None if there is none or it is not as it was written."""
+        return self.read_manifest_file(f"{folder}/{MANIFEST}")
 
-    def write_manifest(self, folder: str, manifest: dict[str, Any]) -> None:
+    def read_manifest_file(self, relative: str) -> dict[str, Any] | None:
+        """The same of a manifest that has a name of its own."""
+        try:
+            return unsealed(self.read_bytes(relative))
+        except FileNotFoundError:
+            return None
+
+    def write_manifest(self, folder: str, manifest: Mapping[str, Any]) -> None:
         """Write the manifest of a folder; the last act of publishing."""
-        data = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-        self.write_bytes(f"{folder}/{MANIFEST}", data)
+        self.write_bytes(f"{folder}/{MANIFEST}", sealed(manifest))
 
     def intact(self, folder: str, key: str) -> bool:
         """Whether a folder is done for this key: a manifest with it, and every file in it with its hash."""
@@ -279,13 +285,59 @@ class Store:
         return bad
 
 
-def _owned_name() -> str:
+def sealed(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest as a file: JSON that also holds a digest of itself, so that a damaged one is known for it."""
+    return _json({**manifest, _SEAL: hashlib.sha256(_json(manifest)).hexdigest()})
+
+
+def unsealed(data: bytes) -> dict[str, Any] | None:
+    """The manifest in a file; None if this is not to the byte what :func:`sealed` gave."""
+    try:
+        manifest = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(manifest, dict):
+        return None
+    manifest.pop(_SEAL, None)
+    return manifest if sealed(manifest) == data else None
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a local folder of our own, removed at the end; should this process be killed, by a later one."""
+    parent = Path(tempfile.gettempdir())
+    sweep(parent, _TEMPORARY)
+    folder = parent / f"{_TEMPORARY}{owned_name()}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(folder: Path, prefix: str = "") -> None:
+    """Remove what killed processes of this machine left in a folder under names that tell whose they are."""
+    with suppress(OSError):  # somebody else has just removed the folder, or it is read-only
+        for leftover in list(folder.glob(f"{prefix}*")):
+            if not _was_left(leftover.name.removeprefix(prefix)):
+                continue
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)  # orphaned workers may still write for a moment
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def owned_name() -> str:
     """A fresh name that tells which process of which machine is at work on it."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
 
 def _was_left(name: str) -> bool:
-    """Whether a name is one of :func:`_owned_name` whose process, of this machine, is no more."""
+    """Whether a name is one of :func:`owned_name` whose process, of this machine, is no more."""
     host, _, pid = name.rpartition("-")[0].rpartition("-")
     return host == socket.gethostname() and pid.isdigit() and not _is_alive(int(pid))
 

@@ -33,7 +33,7 @@ from sciriff.building.overlaps import (
 from sciriff.building.spool import LineSpool, Slot
 from sciriff.errors import StoreError
 from sciriff.hashing import digest, file_sha256
-from sciriff.store import SCHEMA_VERSION, Store
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
 INSTRUCTIONS = "instructions"
@@ -93,6 +93,7 @@ def combine(
         StoreError: if the store cannot be read or written, or a task file holds a record of another task.
     """
     target = target or store
+    target.sweep_staging()
     ordered = sorted(set(tasks), key=_id_prefix)
     outcome = CombineOutcome(
         tuple(_combine_window(store, target, window, ordered) for window in windows), f"{COMBINED}/{CARD}"
@@ -172,6 +173,7 @@ def _write_window(
     files: dict[str, dict[str, Any]] = {}
     rows = {}
     entries: list[Entry] = []
+    target.delete(f"{folder}/{MANIFEST}")
     for split in SPLITS:
         with target.workspace() as workspace:
             with _SplitWriter(workspace, split) as writer:

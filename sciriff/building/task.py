@@ -105,7 +105,8 @@ def why_build(store: Store, recipe: Recipe) -> str:
         where = folder(window, recipe.task)
         manifest = store.read_manifest(where)
         if manifest is None:
-            return "no artifacts" if not store.files(where) else "unfinished artifacts"
+            there = store.files(where)
+            return ("damaged manifest" if MANIFEST in there else "unfinished artifacts") if there else "no artifacts"
         if manifest.get("key") != recipe.key:
             return "inputs, parameters, templates or code changed"
         if damaged := store.damaged(where, manifest):

@@ -23,7 +23,7 @@ from sciriff.errors import SourceError, StoreError, UsageError
 from sciriff.hashing import digest, file_sha256, keyed_rank
 from sciriff.mixture.chat import chat_record, fault, is_science
 from sciriff.mixture.tulu import read_chat_rows
-from sciriff.store import SCHEMA_VERSION, Store
+from sciriff.store import SCHEMA_VERSION, Store, sealed
 from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
 TuluChoice = Literal["all", "match", "none"]
@@ -132,7 +132,8 @@ def create_mixture(
     }
     key = digest([SCHEMA_VERSION, "mixture", inputs, parameters])
     path, manifest_path = f"{MIXTURES}/{stem}.jsonl", f"{MIXTURES}/{stem}.manifest.json"
-    done = _read_manifest(store, manifest_path)
+    store.sweep_staging()
+    done = store.read_manifest_file(manifest_path) or {}
     if done.get("key") == key and not store.damaged(MIXTURES, done):
         counts = done["counts"]
         return MixtureOutcome("cached", path, counts["tasks"], held_out, counts["tulu"], counts["dropped"], key)
@@ -155,6 +156,7 @@ def create_mixture(
             limit = None if tulu == "all" else sum(taken.values())
             dropped = _take_tulu(files, seed, limit, general, stage)
         placed = sorted([*science.placed, *general.placed])
+        store.delete(manifest_path)
         entry = _publish(store, path, spool.read(item.slot for item in placed), workspace / "mixture.jsonl")
     counts = {"tasks": taken, "tulu": len(general.placed), "dropped": dropped}
     manifest = {
@@ -167,7 +169,7 @@ def create_mixture(
         "provenance": provenance(manifests),
         "files": {f"{stem}.jsonl": entry | {"rows": len(placed)}},
     }
-    store.write_bytes(manifest_path, orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    store.write_bytes(manifest_path, sealed(manifest))
     return MixtureOutcome("written", path, taken, held_out, len(general.placed), dropped, key)
 
 
@@ -239,14 +241,6 @@ def _tulu_sha256(path: Path) -> str:
         return file_sha256(path)
     except OSError as error:
         raise SourceError(f"Tulu file {path} cannot be read: {error}") from error
-
-
-def _read_manifest(store: Store, path: str) -> dict[str, Any]:
-    try:
-        manifest = orjson.loads(store.read_bytes(path))
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
 
 
 def _publish(store: Store, path: str, lines: Iterator[bytes], local: Path) -> dict[str, Any]:

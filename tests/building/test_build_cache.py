@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from build_kit import (
 import sciriff
 from sciriff.building.options import BuildOptions
 from sciriff.building.pool import stop_workers
+from sciriff.store import Store
 
 TASKS = ("scicite_classification", "scierc_ner", "scierc_re")
 
@@ -149,12 +149,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "deleted manifest": (lambda task: (task / "manifest.json").unlink(), "unfinished artifacts"),
     "half a manifest": (
         lambda task: (task / "manifest.json").write_bytes((task / "manifest.json").read_bytes()[:100]),
-        "unfinished artifacts",
+        "damaged manifest",
     ),
     "deleted folder": (shutil.rmtree, "no artifacts"),
     "another key": (
-        lambda task: (task / "manifest.json").write_text(
-            json.dumps({**json.loads((task / "manifest.json").read_text("utf-8")), "key": "0" * 64}), "utf-8"
+        lambda task: Store(str(task)).write_manifest(
+            ".", {**(Store(str(task)).read_manifest(".") or {}), "key": "0" * 64}
         ),
         "inputs, parameters, templates or code changed",
     ),

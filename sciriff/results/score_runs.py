@@ -24,6 +24,9 @@ from sciriff.store import Store
 _WORTH_WORKERS = 4_000
 """Fewer replies are scored sooner than worker processes start."""
 
+_LINES_AT_ONCE = 16
+"""Lines of each run that are scored together: enough to count them quickly, few enough to be still in the cache."""
+
 Prediction = Mapping[str, Any]
 """A line of predictions, see :mod:`sciriff.models.predictions`."""
 
@@ -86,35 +89,43 @@ def _score_together(store: Store, runs: Sequence[Run]) -> list[Ended]:
     task = eval_task(runs[0].task)
     samples: dict[str, list[ScoredSample]] = {run.run_id: [] for run in runs}
     failed: dict[str, SciriffError] = {}
-    waiting = {run.run_id: read_predictions(store, run.predictions, run.sample_limit) for run in runs}
+    waiting: dict[str, Iterator[Prediction]] = {
+        run.run_id: read_predictions(store, run.predictions, run.sample_limit) for run in runs
+    }
     while waiting:
-        row: dict[str, Prediction] = {}
-        for run_id, lines in list(waiting.items()):
-            try:
-                prediction = next(lines, None)
-            except (SciriffError, OSError, ValueError) as error:
-                failed[run_id] = _unreadable(error)
-                prediction = None
-            if prediction is None:
-                del waiting[run_id]
-            else:
-                row[run_id] = prediction
-        for run_id, sample in _scored_row(task, row):
+        rows = [row for _ in range(_LINES_AT_ONCE) if (row := _next_row(waiting, failed))]
+        for run_id, sample in _scored_rows(task, rows):
             samples[run_id].append(sample)
     with store.workspace():  # or the store would make and remove its staging folder for every file
         return [(run, failed.get(run.run_id) or _published(run, task, samples.pop(run.run_id), store)) for run in runs]
 
 
-def _scored_row(task: EvalTask, row: Mapping[str, Prediction]) -> Iterator[tuple[str, ScoredSample]]:
-    """Score one line of each run; those with the same reference, mostly all, together."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for run_id, prediction in row.items():
-        alike[prediction["reference"]].append(run_id)
-    for text, run_ids in alike.items():
-        reference = prepare(task, text)
-        count_ahead([_reply(row[run_id]) for run_id in run_ids], reference)
-        for run_id in run_ids:
-            yield run_id, scored_sample(task, row[run_id], reference)
+def _next_row(waiting: dict[str, Iterator[Prediction]], failed: dict[str, SciriffError]) -> dict[str, Prediction]:
+    """The next line of each run. Runs that are at their end, or whose predictions cannot be read, wait no longer."""
+    row: dict[str, Prediction] = {}
+    for run_id, lines in list(waiting.items()):
+        try:
+            prediction = next(lines, None)
+        except (SciriffError, OSError, ValueError) as error:
+            failed[run_id] = _unreadable(error)
+            prediction = None
+        if prediction is None:
+            del waiting[run_id]
+        else:
+            row[run_id] = prediction
+    return row
+
+
+def _scored_rows(task: EvalTask, rows: Sequence[Mapping[str, Prediction]]) -> Iterator[tuple[str, ScoredSample]]:
+    """Score some lines of each run; each reference, mostly of all runs, is read once."""
+    texts = dict.fromkeys(prediction["reference"] for row in rows for prediction in row.values())
+    references = {text: prepare(task, text) for text in texts}
+    found = [
+        (run_id, prediction, references[prediction["reference"]]) for row in rows for run_id, prediction in row.items()
+    ]
+    count_ahead([(_reply(prediction), reference) for _, prediction, reference in found])
+    for run_id, prediction, reference in found:
+        yield run_id, scored_sample(task, prediction, reference)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Nothing raises here, whatever the texts hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -68,18 +68,17 @@ def _reference_original(measure: Measure, shape: Shape, text: str) -> Any:
     return None
 
 
-_FEW_REPLIES, _SHORT_REFERENCE = 4, 200
-"""Below these, in replies and characters, counting one by one is quicker."""
-
-
-def count_ahead(replies: Iterable[Reply], reference: Reference) -> None:
-    """Take the BLEU counts of several replies to a reference at once, which is quicker than one by one."""
-    if len(reference.text) < _SHORT_REFERENCE:
-        return
-    cleaned = {cleaner(reply.text) for reply in replies if reply.text for cleaner in (clean, clean_original)}
-    if len(cleaned) >= _FEW_REPLIES:
-        texts = sorted(cleaned)
-        reference.bleu.update(zip(texts, bleu_counts_of(texts, reference.text), strict=True))
+def count_ahead(replies: Sequence[tuple[Reply, Reference]]) -> None:
+    """Take the BLEU counts of many replies at once, which is quicker, and leave them with their references."""
+    references = {reference.text: reference for _, reference in replies}
+    pairs = {
+        (cleaner(reply.text), reference.text): None
+        for reply, reference in replies
+        if reply.text is not None
+        for cleaner in (clean, clean_original)
+    }
+    for (text, reference), counts in zip(pairs, bleu_counts_of(list(pairs)), strict=True):
+        references[reference].bleu[text] = counts
 
 
 def score(task: EvalTask, reply: Reply, reference: Reference) -> SampleScores:

@@ -16,15 +16,17 @@ TEXTS = WORDS.map(" ".join) | st.text(max_size=30)
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(TEXTS, max_size=6), TEXTS)
-def test_many_replies_count_as_each_alone(predictions: list[str], reference: str) -> None:
-    assert bleu_counts_of(predictions, reference) == [bleu_counts(each, reference) for each in predictions]
+@given(st.lists(st.tuples(TEXTS, TEXTS), max_size=6), st.lists(TEXTS, max_size=3), TEXTS)
+def test_many_replies_count_as_each_alone(pairs: list[tuple[str, str]], others: list[str], reference: str) -> None:
+    pairs += [(other, reference) for other in others]
+    assert bleu_counts_of(pairs) == [bleu_counts(*pair) for pair in pairs]
 
 
 def test_long_texts_and_many_different_tokens() -> None:
     reference = " ".join(f"w{number % 700}" for number in range(2_000))
     predictions = [reference, reference[:5_000], " ".join(reversed(reference.split())), "w1 w2 w3 w4 x w699 w0"]
-    assert bleu_counts_of(predictions, reference) == [bleu_counts(each, reference) for each in predictions]
+    pairs = [(prediction, text) for prediction in predictions for text in (reference, "w1 w2 w3", "")]
+    assert bleu_counts_of(pairs) == [bleu_counts(*pair) for pair in pairs]
 
 
 def test_what_is_counted_ahead_changes_no_score() -> None:
@@ -41,6 +43,6 @@ def test_what_is_counted_ahead_changes_no_score() -> None:
             text = json.dumps([["i", "c", "o", "significantly increased", "evidence " * 30]])
         replies = [Reply(each) for each in (text, text[:150], "", None, "s </s>", f"so: {text}", text.lower(), "[]")]
         alone, ahead = prepare(task, text), prepare(task, text)
-        count_ahead(replies, ahead)
+        count_ahead([(reply, ahead) for reply in replies])
         assert len(ahead.bleu) >= 5
         assert [score(task, reply, ahead) for reply in replies] == [score(task, reply, alone) for reply in replies]

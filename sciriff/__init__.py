@@ -2,7 +2,7 @@
 
 The verbs of the command line are functions of the same names: ``fetch``, ``build``, ``combine``, ``stats``,
 ``leakage``, ``push``, ``mix``, ``prompt``, ``evaluate``, ``score``, ``report``, ``compare``, ``check``, ``explain``,
-``sql``. They are imported when first used, so that ``import sciriff`` stays quick.
+``sql``, ``doctor``. They are imported when first used, so that ``import sciriff`` stays quick.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "combine",
     "compare",
+    "doctor",
     "evaluate",
     "explain",
     "fetch",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         check,
         combine,
         compare,
+        doctor,
         evaluate,
         explain,
         fetch,

@@ -17,6 +17,7 @@ from sciriff.settings import Settings, load_settings
 if TYPE_CHECKING:
     from sciriff.building.build import BuildReport
     from sciriff.building.combine import CombineOutcome
+    from sciriff.checkup.finding import Finding
     from sciriff.dataset.leakage_report import LeakageReport
     from sciriff.dataset.push import PushOutcome
     from sciriff.dataset.summary import Summary
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from sciriff.results.record import TaskResult
     from sciriff.results.score import ScoreReport
     from sciriff.sources.fetch import AcquiredSource
+
+RunnerName = Literal["local", "dask", "ray"]
 
 MIXTURE_SEED = 76
 TULU = "tulu_v2_sft_mixture"
@@ -80,6 +83,8 @@ def build(
     split_by: Literal["document", "instance"] | None = None,
     tokenizer: str | None = None,
     workers: int | None = None,
+    runner: RunnerName | None = None,
+    cluster: str | None = None,
     store: str | None = None,
     force: bool = False,
     update_lock: bool = False,
@@ -104,6 +109,8 @@ def build(
             or single instances (``instance``). Default: by document, under ``original`` by instance.
         tokenizer: Hub name, folder or ``tokenizer.json``.
         workers: worker processes.
+        runner: who builds the tasks: ``local``, or an existing ``dask`` or ``ray`` cluster (``docs/scale.md``).
+        cluster: address of the cluster.
         store: root of the artifacts, a path or fsspec URL.
         force: build what is there too.
         update_lock: accept source files that differ from ``sources.lock``.
@@ -119,18 +126,23 @@ def build(
         StoreError: if the store cannot be written.
     """
     from sciriff.building.build import build_tasks
+    from sciriff.building.spread import plan_build
+    from sciriff.runners import open_runner
 
     options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity, split_by)
-    settings = _settings(settings, templates_dir=templates_dir, tokenizer=tokenizer, workers=workers, store=store)
-    return build_tasks(
-        tasks,
-        options,
+    settings = _settings(
         settings,
-        progress or Silent(),
-        force=force,
-        update_lock=update_lock,
-        combining=combining,
+        templates_dir=templates_dir,
+        tokenizer=tokenizer,
+        workers=workers,
+        store=store,
+        runner=runner,
+        cluster=cluster,
     )
+    progress = progress or Silent()
+    with open_runner(settings, progress) as who:
+        planned = plan_build(tasks, options, settings, progress, who, force=force, update_lock=update_lock)
+        return build_tasks(planned, combining=combining)
 
 
 def combine(
@@ -367,6 +379,8 @@ def evaluate(
     judge: JudgeOptions | None = None,
     constrain: bool = False,
     confirm: Confirm | None = None,
+    runner: RunnerName | None = None,
+    cluster: str | None = None,
     store: str | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
@@ -384,6 +398,8 @@ def evaluate(
         judge: who judges summaries and answers, and how; default: as the original, live.
         constrain: whether replies are constrained to the JSON Schema of their task's answers, where the backend can.
         confirm: asked, with what is going to be asked, before the first request; None to go on.
+        runner: who scores the replies: ``local``, or an existing ``dask`` or ``ray`` cluster (``docs/scale.md``).
+        cluster: address of the cluster.
         store: root of the artifacts.
         settings: default: from the environment.
         progress: where progress goes; default: nowhere.
@@ -397,26 +413,30 @@ def evaluate(
     from sciriff.models.plan import AskOptions
     from sciriff.results.evaluate import evaluate as evaluate_models
     from sciriff.results.judge_options import JudgeOptions
+    from sciriff.runners import open_runner
     from sciriff.scoring.answer_schemas import answer_schemas
     from sciriff.store import Store
 
-    settings = _settings(settings, store=store)
+    settings = _settings(settings, store=store, runner=runner, cluster=cluster)
     options = options or AskOptions()
-    done = evaluate_models(
-        models,
-        store=Store(settings.store),
-        tasks=tasks,
-        data=data,
-        window=window,
-        split=split,
-        limit=limit,
-        options=replace(options, schemas=answer_schemas()) if constrain else options,
-        judge=judge or JudgeOptions(),
-        confirm=confirm,
-        settings=settings,
-        progress=progress or Silent(),
-    )
-    _report_on(done.results, settings, progress or Silent())
+    progress = progress or Silent()
+    with open_runner(settings, progress) as who:
+        done = evaluate_models(
+            models,
+            store=Store(settings.store),
+            tasks=tasks,
+            data=data,
+            window=window,
+            split=split,
+            limit=limit,
+            options=replace(options, schemas=answer_schemas()) if constrain else options,
+            judge=judge or JudgeOptions(),
+            confirm=confirm,
+            runner=who,
+            settings=settings,
+            progress=progress,
+        )
+    _report_on(done.results, settings, progress)
     return done
 
 
@@ -433,6 +453,8 @@ def score(
     wait: bool = True,
     max_cost: float | None = None,
     confirm: Confirm | None = None,
+    runner: RunnerName | None = None,
+    cluster: str | None = None,
     store: str | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
@@ -455,6 +477,8 @@ def score(
         wait: whether to wait for batches of the judge; if not, the next scoring collects them.
         max_cost: US dollars that the judge may cost; None for no limit.
         confirm: asked, with what the judge is going to be asked, before its first request; None to go on.
+        runner: who scores the replies: ``local``, or an existing ``dask`` or ``ray`` cluster (``docs/scale.md``).
+        cluster: address of the cluster.
         store: root of the artifacts, where results are written.
         settings: default: from the environment.
         progress: where progress goes; default: nowhere.
@@ -469,25 +493,29 @@ def score(
     from sciriff.models.plan import AskOptions
     from sciriff.results.judge_options import JudgeOptions
     from sciriff.results.score import score_predictions
+    from sciriff.runners import open_runner
     from sciriff.store import Store
 
-    settings = _settings(settings, store=store)
-    done = score_predictions(
-        Path(pred_dir),
-        store=Store(settings.store),
-        settings=settings,
-        model=model,
-        tasks=tasks,
-        max_instances=max_instances,
-        data=data,
-        window=window,
-        split=split,
-        judge=judge or JudgeOptions(),
-        asking=AskOptions(stay=wait, max_cost=max_cost),
-        confirm=confirm,
-        progress=progress or Silent(),
-    )
-    _report_on(done.results, settings, progress or Silent())
+    settings = _settings(settings, store=store, runner=runner, cluster=cluster)
+    progress = progress or Silent()
+    with open_runner(settings, progress) as who:
+        done = score_predictions(
+            Path(pred_dir),
+            store=Store(settings.store),
+            settings=settings,
+            model=model,
+            tasks=tasks,
+            max_instances=max_instances,
+            data=data,
+            window=window,
+            split=split,
+            judge=judge or JudgeOptions(),
+            asking=AskOptions(stay=wait, max_cost=max_cost),
+            confirm=confirm,
+            runner=who,
+            progress=progress,
+        )
+    _report_on(done.results, settings, progress)
     return done
 
 
@@ -646,6 +674,18 @@ def explain(
     return explain_reply(
         model, task, instance, store=Store(settings.store), settings=settings, window=window, split=split
     )
+
+
+def doctor(*, store: str | None = None, settings: Settings | None = None) -> tuple[Finding, ...]:
+    """Look whether everything is there that the pipeline needs. What breaks is a finding; nothing is raised.
+
+    Args:
+        store: root of the artifacts, which is written to and left as it was.
+        settings: default: from the environment.
+    """
+    from sciriff.checkup.run import examine
+
+    return examine(_settings(settings, store=store))
 
 
 def _report_on(results: Sequence[TaskResult], settings: Settings, progress: Progress) -> None:

@@ -24,6 +24,7 @@ VERBS = (
     "check",
     "combine",
     "compare",
+    "doctor",
     "evaluate",
     "explain",
     "fetch",

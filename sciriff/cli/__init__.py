@@ -30,6 +30,7 @@ VERBS = {
     "tasks": "List the tasks and how they stand.",
     "show": "Print rendered instances of a task.",
     "sql": "Query the scores.",
+    "doctor": "Look whether everything is there that is needed.",
 }
 
 _HELP = """Rebuild SciRIFF from primary sources, mix it for training and evaluate models on its held-out tasks.

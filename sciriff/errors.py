@@ -18,9 +18,15 @@ class ExitCode(IntEnum):
 
 
 class SciriffError(Exception):
-    """Base of the errors whose message is meant for the user; anything else that escapes is a defect of ours."""
+    """Base of the errors whose message is meant for the user; anything else that escapes is a defect of ours.
+
+    Attributes:
+        exit_code: what a command that it stops exits with.
+        may_pass: whether it is known to go away by itself, so that trying again later can help; see :func:`can_pass`.
+    """
 
     exit_code = ExitCode.FAILED
+    may_pass = False
 
 
 class UsageError(SciriffError):
@@ -38,6 +44,8 @@ class TransientError(SourceError):
     this error; after any other :class:`SourceError` (wrong hash, missing file, refused licence) that is of no use.
     """
 
+    may_pass = True
+
 
 class BlockedError(SciriffError):
     """Work waits for the user, for example for a manual download."""
@@ -49,12 +57,22 @@ class ModelError(SciriffError):
     """A model cannot be asked: its server is out of reach, does not know it, or fails every request."""
 
 
+class TransientModelError(ModelError):
+    """A model's server is out of reach or fails one request after the other; it may be up again later."""
+
+    may_pass = True
+
+
 class TaskFileError(SciriffError):
     """A task file is wrong: unknown key, missing variable, bad metadata value. Names the file and the key."""
 
 
 class StoreError(SciriffError):
     """The artifact store cannot be read or written."""
+
+
+class StoppedError(SciriffError):
+    """Work was ended before it was done because somebody wanted it so."""
 
 
 class ValidationFailedError(SciriffError):
@@ -89,3 +107,28 @@ class Dropped(Exception):  # noqa: N818 - not an error: a formatter's decision, 
     def __init__(self, *reasons: str) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = reasons
+
+
+_PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def can_pass(error: BaseException | None) -> bool:
+    """Whether an error may go away by itself: the network, a server that is busy or down, a store that is away.
+
+    Of its own errors the library says so itself, where it knows (:attr:`SciriffError.may_pass`); a wrong hash, a missing
+    file, a wrong option or a refused licence stays what it is however often one asks. Of other errors the causes count,
+    since the library wraps what went wrong in an error that says what to do.
+    """
+    import httpx
+
+    while error is not None:
+        if isinstance(error, SciriffError) and error.may_pass:
+            return True
+        if isinstance(error, SourceError | BlockedError | UsageError):
+            return False
+        if isinstance(error, httpx.HTTPStatusError):
+            return error.response.status_code in _PASSING_STATUS
+        if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
+            return True
+        error = error.__cause__
+    return False

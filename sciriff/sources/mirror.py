@@ -6,8 +6,6 @@ incomplete stand-in: its hash takes the place of the catalogue's, and everything
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +21,7 @@ from sciriff.errors import SourceError
 from sciriff.hashing import file_sha256
 from sciriff.sources.catalogue import Sha256
 from sciriff.sources.progress import NoProgress, Progress
+from sciriff.store import owned_name, sweep
 
 INDEX = "mirror.json"
 
@@ -87,9 +86,10 @@ class Mirror:
         return path
 
     def _copy(self, entry: MirrorEntry, target: Path, progress: Progress) -> None:
-        staged = target.with_name(f"{target.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
+        staged = target.with_name(f"{target.name}.part-{owned_name()}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            sweep(target.parent, f"{target.name}.part-")
             with self.filesystem.open(f"{self.root}/{entry.path}", "rb") as stream, staged.open("wb") as out:
                 progress.started(entry.url, entry.bytes)
                 while chunk := stream.read(_CHUNK):

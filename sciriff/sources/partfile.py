@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
@@ -107,6 +107,12 @@ class PartFile:
             os.fsync(stream.fileno())
         self.path.replace(self._target)
         self._note.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove the note of a download that was killed right after its last step."""
+        if self._note.exists() and not self.path.exists():
+            with suppress(OSError):  # a cache that cannot be written is none the worse for it
+                self._note.unlink()
 
     def _catch_up(self) -> None:
         """Hash bytes that an earlier process wrote."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from sciriff.building.validate import prepare as prepare_validation
 from sciriff.building.writing import write_windows
 from sciriff.errors import SourceError, ValidationFailedError
 from sciriff.hashing import keyed_rank
+from sciriff.leases import Lease, lease
 from sciriff.readers import load_reader
 from sciriff.sources.archives import MissingMemberError
 from sciriff.sources.fetch import AcquiredSource
@@ -42,7 +44,7 @@ class Workshop:
         options: the build's parameters.
         pool: worker processes.
         progress: where progress goes.
-        force: build even what is there and intact.
+        force: build even what is there and intact, unless another run has built it while this one waited for it.
     """
 
     store: Store
@@ -73,9 +75,37 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
     recipe = plan.recipe(source, tokenizer, shop.options)
     reason = "forced" if shop.force else why_build(shop.store, recipe)
     if not reason:
-        manifests = {window: shop.store.read_manifest(folder(window, recipe.task)) or {} for window in recipe.windows}
-        return outcome_of_manifests(recipe.task, "cached", manifests, time.monotonic() - started)
+        return _cached(recipe, shop.store, started)
     _refuse_lesser_source(plan, source, shop)
+    before = _versions(recipe, shop.store) if shop.force else ()
+    with _lease(recipe, shop) as held:
+        if held.waited:  # whoever was before us may have done it
+            is_new = not shop.force or _versions(recipe, shop.store) != before
+            if is_new and not why_build(shop.store, recipe):
+                return _cached(recipe, shop.store, started)
+        manifests = _build(plan, recipe, source, tokenizer, shop, held)
+    if not manifests:
+        return _cached(recipe, shop.store, started)
+    return outcome_of_manifests(recipe.task, "built", manifests, time.monotonic() - started, reason)
+
+
+def _lease(recipe: Recipe, shop: Workshop) -> AbstractContextManager[Lease]:
+    return lease(shop.store, f"build/{recipe.task}", doing=f"{recipe.task} is being built", tell=shop.progress.log)
+
+
+def _cached(recipe: Recipe, store: Store, started: float) -> TaskOutcome:
+    manifests = {window: store.read_manifest(folder(window, recipe.task)) or {} for window in recipe.windows}
+    return outcome_of_manifests(recipe.task, "cached", manifests, time.monotonic() - started)
+
+
+def _versions(recipe: Recipe, store: Store) -> tuple[str | None, ...]:
+    return tuple(store.version(f"{folder(window, recipe.task)}/{MANIFEST}") for window in recipe.windows)
+
+
+def _build(
+    plan: TaskPlan, recipe: Recipe, source: AcquiredSource, tokenizer: TokenizerFile, shop: Workshop, held: Lease
+) -> dict[int, dict[str, Any]]:
+    """Build and publish; returns the manifests, none if another run took over and has done it."""
     shop.pool.prepare()
     prepare_validation()
     with shop.store.workspace() as workspace:
@@ -95,8 +125,11 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
         if not result.success:
             raise ValidationFailedError(f"{recipe.task}: does not meet its expectations; " + "; ".join(result.failures))
         manifests = _manifests(plan, recipe, source, tokenizer, sampled, assembly, files, shop.options)
-        _publish(shop.store, result, manifests, workspace)
-    return outcome_of_manifests(recipe.task, "built", manifests, time.monotonic() - started, reason)
+        was_ours = held.ensure(f"{recipe.task} is being built", shop.progress.log)
+        if not was_ours and not why_build(shop.store, recipe):
+            return {}
+        _publish(shop.store, result, manifests, workspace, held)
+    return manifests
 
 
 def why_build(store: Store, recipe: Recipe) -> str:
@@ -145,20 +178,19 @@ class _Sampled:
 def _sample_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource, shop: Workshop, workspace: Path) -> _Sampled:
     """Examine the rows of every source split until all windows are full or no row is left."""
     files = {key: source.files[key] for key in plan.files() if key in source.files}
-    splits, notes = _open_splits(plan, recipe, source)
+    splits: dict[str, SplitRows] = {}
+    notes: list[str] = []
+    # side by side, so that workers need not wait for the next split to be opened or for the last rows of one
+    at_once = len(recipe.splits) if shop.pool.workers > 1 else 1
+    with ThreadPoolExecutor(at_once, thread_name_prefix="split") as threads:
+        sampling = {}
+        for split, rows in _open_splits(plan, recipe, source, notes):
+            splits[split] = rows
+            sampling[split] = threads.submit(_sample, recipe, split, rows, shop, workspace)
+        samples = {split: future.result() for split, future in sampling.items()}
     if not splits:
         urls = ", ".join(file.url for file in files.values())
         raise SourceError(f"{recipe.task}: its source ({urls}) holds no records; " + "; ".join(notes))
-    # side by side, so that workers need not wait for the last rows of one split before they get the next
-    at_once = len(splits) if shop.pool.workers > 1 else 1
-    with ThreadPoolExecutor(at_once, thread_name_prefix="split") as threads:
-        samples = dict(
-            zip(
-                splits,
-                threads.map(lambda split: _sample(recipe, split, splits[split], shop, workspace), splits),
-                strict=True,
-            )
-        )
     notes += [f"{file.url}: {file.note or file.origin}" for file in files.values() if file.partial]
     return _Sampled(
         selections={
@@ -176,13 +208,13 @@ def _keeps_repeated_splits(recipe: Recipe) -> bool:
     return recipe.fidelity == "original"
 
 
-def _open_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource) -> tuple[dict[str, SplitRows], list[str]]:
-    """The source splits that hold rows of their own, and notes on the others."""
+def _open_splits(
+    plan: TaskPlan, recipe: Recipe, source: AcquiredSource, notes: list[str]
+) -> Iterator[tuple[str, SplitRows]]:
+    """Open the source splits that hold rows of their own, one after the other; notes on the others are added."""
     view = source.view()
     reader = load_reader(recipe.reader)
-    found: dict[str, SplitRows] = {}
     seen: dict[bytes, str] = {}
-    notes: list[str] = []
     leave_out_copies = plan.task_file.standardize_splits and not _keeps_repeated_splits(recipe)
     for split, spec in recipe.splits.items():
         if (key := spec.path.split("!", 1)[0]) in source.missing:
@@ -200,8 +232,7 @@ def _open_splits(plan: TaskPlan, recipe: Recipe, source: AcquiredSource) -> tupl
         elif leave_out_copies and (same := seen.setdefault(rows.likeness, split)) != split:
             notes.append(left_out(split, same))
         else:
-            found[split] = rows
-    return found, notes
+            yield split, rows
 
 
 def _passed_over(split: str, tallies: Mapping[str, Tally]) -> list[str]:
@@ -296,7 +327,9 @@ def _manifests(
     }
 
 
-def _publish(store: Store, result: ValidationResult, manifests: Mapping[int, dict[str, Any]], workspace: Path) -> None:
+def _publish(
+    store: Store, result: ValidationResult, manifests: Mapping[int, dict[str, Any]], workspace: Path, held: Lease
+) -> None:
     """Put finished files into the store: old manifests go first, then come data, validation result and new
     manifests."""
     for window in manifests:
@@ -305,5 +338,6 @@ def _publish(store: Store, result: ValidationResult, manifests: Mapping[int, dic
         for name in manifest["files"]:
             store.publish(f"{folder(window, result.task)}/{name}", workspace / str(window) / name)
     store.write_bytes(result_path(result.task), result.serialised())
+    held.require(result.task)
     for window, manifest in manifests.items():
         store.write_manifest(folder(window, result.task), manifest)

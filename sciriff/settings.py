@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_TOKENIZER = "hf-internal-testing/llama-tokenizer"
@@ -68,6 +68,19 @@ class Settings(BaseSettings):
         ge=1,
         description="on a store without file locks (s3://): how long a run may show no sign of life before others take "
         "over its work",
+    )
+    s3_endpoint: str | None = Field(
+        None, description="address of the server behind s3:// URLs; default AWS_ENDPOINT_URL, else Amazon's"
+    )
+    s3_key: str | None = Field(None, description="id of its access key; default AWS_ACCESS_KEY_ID or as in ~/.aws")
+    s3_secret: SecretStr | None = Field(
+        None, description="its secret access key; default AWS_SECRET_ACCESS_KEY or as in ~/.aws"
+    )
+    s3_region: str | None = Field(
+        None, description="its region; default AWS_REGION, AWS_DEFAULT_REGION or as in ~/.aws"
+    )
+    s3_attempts: int = Field(
+        8, ge=1, description="most tries of one request to it, with growing pauses between: 8 take half a minute"
     )
     hub_endpoint: str = Field(
         default_factory=lambda: os.environ.get("HF_ENDPOINT") or "https://huggingface.co",

@@ -8,23 +8,26 @@ file in it with the right hash (design rule 2).
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
-import socket
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import fsspec
 import orjson
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from sciriff.errors import StoreError
+from sciriff.filesystems import open_url
 from sciriff.hashing import stream_sha256
+from sciriff.owned import owned_name, was_left
+
+if TYPE_CHECKING:
+    from sciriff.settings import Settings
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -35,22 +38,24 @@ _HIDDEN = (f"{_STAGING}/", ".leases/")  # the second: see sciriff.lease_boards
 _TEMPORARY = "sciriff-"
 _SEAL = "manifest_sha256"
 _CLAIM_ATTEMPTS = 20
+_READ_BYTES = 1 << 20
 
 
 class Store:
     """Artifacts under one root URL. All paths are relative, with forward slashes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, settings: Settings | None = None) -> None:
         """Open the root.
 
         Args:
             url: a local path or an fsspec URL such as ``s3://bucket/prefix`` or ``memory://run``.
+            settings: keys and address of object stores; None for those of the environment.
 
         Raises:
             StoreError: if no file system can open the URL.
         """
         try:
-            filesystem, root = fsspec.core.url_to_fs(url)
+            filesystem, root = open_url(url, settings)
         except (ValueError, ImportError) as error:
             raise StoreError(f"store {url!r} cannot be opened: {error}; give a path or an fsspec URL") from error
         self.url = url
@@ -76,10 +81,10 @@ class Store:
         except OSError as error:
             if isinstance(error, FileNotFoundError) and verb not in ("write", "delete"):
                 raise
-            raise StoreError(
-                f"cannot {verb} {self.path(relative)}: {error}; check that the store {self.url} exists, has room and "
-                "that you may write there"
-            ) from error
+            remedy = getattr(error, "remedy", None) or (
+                f"check that the store {self.url} exists, has room and that you may write there"
+            )
+            raise StoreError(f"cannot {verb} {self.path(relative)}: {error}; {remedy}") from error
 
     def check_writable(self) -> None:
         """Write and delete a small probe, so that a build fails before it has worked for an hour.
@@ -101,12 +106,15 @@ class Store:
             StoreError: if the store cannot be read.
         """
         with self._named_errors("read", relative):
-            return cast(BinaryIO, self._fs.open(self._full(relative), "rb"))
+            stream = cast(BinaryIO, self._fs.open(self._full(relative), "rb"))
+        if self.is_local or not self.is_shared:
+            return stream
+        return cast(BinaryIO, io.BufferedReader(_NamedReads(stream, self, relative), _READ_BYTES))
 
     def read_bytes(self, relative: str) -> bytes:
         """Read a whole artifact. Raises as :meth:`open_read`."""
-        with self.open_read(relative) as stream:
-            return stream.read()
+        with self._named_errors("read", relative):
+            return cast(bytes, self._fs.cat_file(self._full(relative)))
 
     def read_many(self, relatives: Sequence[str]) -> list[bytes]:
         """Read whole artifacts, many at a time where the store is remote. Raises as :meth:`open_read`."""
@@ -131,14 +139,23 @@ class Store:
 
     def files(self, folder: str) -> list[str]:
         """Names of all files under a folder (recursive), relative to it, sorted; empty if there is no such folder."""
+        return list(self.versions(folder))
+
+    def versions(self, folder: str) -> dict[str, str]:
+        """The same with a token of each file that changes when the file does, had without reading it."""
         with self._named_errors("list", folder):
-            self._fs.invalidate_cache()
-            base = self._full(folder) if folder else self._root
-            prefix = self._fs._strip_protocol(base).rstrip("/") + "/"
-            with suppress(FileNotFoundError):
-                found = (path[len(prefix) :] for path in self._fs.find(base))
-                return sorted(name for name in found if not name.startswith(_HIDDEN))
-            return []
+            found = self._listed(self._full(folder) if folder else self._root)
+            return {name: found[name] for name in sorted(found) if not name.startswith(_HIDDEN)}
+
+    def _listed(self, base: str) -> dict[str, str]:
+        if hasattr(self._fs, "versions_under"):
+            return cast(dict[str, str], self._fs.versions_under(base))
+        self._fs.invalidate_cache()
+        prefix = self._fs._strip_protocol(base).rstrip("/") + "/"
+        with suppress(FileNotFoundError):
+            found = self._fs.find(base, detail=True)
+            return {path[len(prefix) :]: _token(entry) for path, entry in found.items()}
+        return {}
 
     def folders(self, folder: str) -> list[str]:
         """Names of the direct sub-folders that hold files, sorted."""
@@ -244,13 +261,16 @@ class Store:
     def sweep_staging(self) -> None:
         """Remove what killed processes of this machine left in the staging folder, and the folder once it is empty.
 
-        Of a store that is not local, unfinished work lies in the folder for temporary files.
+        Of a store that is not local, unfinished work lies in the folder for temporary files, and uploads that were cut
+        lie with the server.
         """
         if self.is_local:
             sweep(Path(self._root) / _STAGING)
             self._leave_staging()
         else:
             sweep(Path(tempfile.gettempdir()), _TEMPORARY)
+            if hasattr(self._fs, "abort_stale_uploads"):
+                self._fs.abort_stale_uploads(self._root)
 
     def read_manifest(self, folder: str) -> dict[str, Any] | None:
         """The manifest of a folder, or None if there is none or it is not as it was written."""
@@ -283,6 +303,48 @@ class Store:
             except FileNotFoundError:
                 bad.append(name)
         return bad
+
+
+def _token(entry: Mapping[str, Any]) -> str:
+    """What changes when a file does, from its entry in a listing."""
+    return hashlib.sha256(
+        repr([entry.get(key) for key in ("size", "mtime", "ino", "created", "modified")]).encode()
+    ).hexdigest()
+
+
+class _NamedReads(io.RawIOBase):
+    """A stream of a remote artifact; what fails while it is read is a :class:`StoreError`, too."""
+
+    def __init__(self, stream: BinaryIO, store: Store, relative: str) -> None:
+        self._stream, self._store, self._relative = stream, store, relative
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            with self._store._named_errors("read", self._relative):
+                data = self._stream.read(len(buffer))
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"{self._store.path(self._relative)} was deleted while it was read; run the same command again"
+            ) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
 
 
 def sealed(manifest: Mapping[str, Any]) -> bytes:
@@ -322,31 +384,10 @@ def temporary_folder() -> Iterator[Path]:
 def sweep(folder: Path, prefix: str = "") -> None:
     """Remove what killed processes of this machine left in a folder under names that tell whose they are."""
     with suppress(OSError):  # somebody else has just removed the folder, or it is read-only
-        for leftover in list(folder.glob(f"{prefix}*")):
-            if not _was_left(leftover.name.removeprefix(prefix)):
+        for leftover in list(folder.iterdir()):
+            if not (leftover.name.startswith(prefix) and was_left(leftover.name.removeprefix(prefix))):
                 continue
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)  # orphaned workers may still write for a moment
             else:
                 leftover.unlink(missing_ok=True)
-
-
-def owned_name() -> str:
-    """A fresh name that tells which process of which machine is at work on it."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
-
-
-def _was_left(name: str) -> bool:
-    """Whether a name is one of :func:`owned_name` whose process, of this machine, is no more."""
-    host, _, pid = name.rpartition("-")[0].rpartition("-")
-    return host == socket.gethostname() and pid.isdigit() and not _is_alive(int(pid))
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

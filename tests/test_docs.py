@@ -168,7 +168,7 @@ def test_options_and_verbs_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_variables_exist(path: Path) -> None:
     known = {f"SCIRIFF_{name.upper()}" for name in Settings.model_fields} | {"SCIRIFF_DEBUG"}
-    assert sorted(set(re.findall(r"\bSCIRIFF_[A-Z_]*[A-Z]", path.read_text(encoding="utf-8"))) - known) == []
+    assert sorted(set(re.findall(r"\bSCIRIFF_[A-Z0-9_]*[A-Z]", path.read_text(encoding="utf-8"))) - known) == []
 
 
 FILE = re.compile(

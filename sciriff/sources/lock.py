@@ -10,8 +10,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sciriff.errors import SourceError
+from sciriff.owned import owned_name
 from sciriff.sources.catalogue import Sha256
-from sciriff.store import owned_name, sweep
+from sciriff.store import sweep
 
 
 class LockEntry(BaseModel):

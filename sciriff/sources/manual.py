@@ -15,11 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from sciriff.errors import BlockedError, SourceError
+from sciriff.owned import owned_name
 from sciriff.settings import Settings
 from sciriff.sources.catalogue import Source, SourceFile
 from sciriff.sources.containers import Limits, named_damage, walk
 from sciriff.sources.http import is_page
-from sciriff.store import Store, owned_name, sweep
+from sciriff.store import Store, sweep
 
 FOLDER = "manual"
 """Name of the folder in the store."""

@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sciriff.errors import SourceError
 from sciriff.hashing import file_sha256
+from sciriff.owned import owned_name
 from sciriff.sources.catalogue import Sha256
 from sciriff.sources.progress import NoProgress, Progress
-from sciriff.store import owned_name, sweep
+from sciriff.store import sweep
 
 INDEX = "mirror.json"
 

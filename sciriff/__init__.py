@@ -2,7 +2,7 @@
 
 The verbs of the command line are functions of the same names: ``fetch``, ``build``, ``combine``, ``stats``,
 ``leakage``, ``push``, ``mix``, ``prompt``, ``evaluate``, ``score``, ``report``, ``compare``, ``check``, ``explain``,
-``sql``, ``doctor``. They are imported when first used, so that ``import sciriff`` stays quick.
+``sql``, ``doctor``, ``verify``. They are imported when first used, so that ``import sciriff`` stays quick.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = [
     "score",
     "sql",
     "stats",
+    "verify",
 ]
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         score,
         sql,
         stats,
+        verify,
     )
 
 

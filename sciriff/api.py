@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sciriff.results.record import TaskResult
     from sciriff.results.score import ScoreReport
     from sciriff.sources.fetch import AcquiredSource
+    from sciriff.verifying.verify import VerifyReport
 
 RunnerName = Literal["local", "dask", "ray"]
 
@@ -157,7 +158,7 @@ def combine(
     from sciriff.store import Store
 
     options = BuildOptions.checked(windows)
-    return combine_built(Store(_settings(settings, store=store).store), options.windows)
+    return combine_built(Store.of(_settings(settings, store=store)), options.windows)
 
 
 def stats(
@@ -186,7 +187,7 @@ def stats(
 
     settings = _settings(settings, store=store)
     return summarise(
-        Store(settings.store),
+        Store.of(settings),
         windows=windows,
         tasks=tasks,
         templates_dir=settings.templates_dir,
@@ -222,7 +223,7 @@ def leakage(
 
     settings = _settings(settings, store=store)
     return report_leakage(
-        Store(settings.store), window=window, mixture=mixture, threshold=threshold, progress=progress or Silent()
+        Store.of(settings), window=window, mixture=mixture, threshold=threshold, progress=progress or Silent()
     )
 
 
@@ -261,7 +262,7 @@ def push(
     if settings.offline:
         raise SciriffError("an upload needs the network, which SCIRIFF_OFFLINE forbids; unset it")
     return push_dataset(
-        Store(settings.store),
+        Store.of(settings),
         repository,
         endpoint=settings.hub_endpoint,
         private=private,
@@ -309,7 +310,7 @@ def mix(
         acquired = acquire(catalogue.source(TULU), settings, progress=Transfers(progress or Silent()))
         files = [acquired.files[key].path for key in sorted(acquired.files)]
     return create_mixture(
-        Store(settings.store),
+        Store.of(settings),
         instances_per_task=instances_per_task,
         tulu=tulu,
         include_eval_tasks=include_eval_tasks,
@@ -362,7 +363,7 @@ def prompt(
         window=window,
         split=split,
         options=options or PromptOptions(),
-        store=Store(settings.store),
+        store=Store.of(settings),
         settings=settings,
     )
 
@@ -423,7 +424,7 @@ def evaluate(
     with open_runner(settings, progress) as who:
         done = evaluate_models(
             models,
-            store=Store(settings.store),
+            store=Store.of(settings),
             tasks=tasks,
             data=data,
             window=window,
@@ -501,7 +502,7 @@ def score(
     with open_runner(settings, progress) as who:
         done = score_predictions(
             Path(pred_dir),
-            store=Store(settings.store),
+            store=Store.of(settings),
             settings=settings,
             model=model,
             tasks=tasks,
@@ -548,7 +549,7 @@ def report(
 
     settings = _settings(settings, store=store)
     return write_report(
-        Store(settings.store), settings, models=models, window=window, split=split, profile=Profile(profile)
+        Store.of(settings), settings, models=models, window=window, split=split, profile=Profile(profile)
     )
 
 
@@ -568,7 +569,7 @@ def sql(query: str, *, store: str | None = None, settings: Settings | None = Non
     from sciriff.store import Store
 
     settings = _settings(settings, store=store)
-    return ask(query, current_index(Store(settings.store), settings))
+    return ask(query, current_index(Store.of(settings), settings))
 
 
 def compare(
@@ -598,7 +599,7 @@ def compare(
     from sciriff.store import Store
 
     settings = _settings(settings, store=store)
-    return compare_models(first, second, current_index(Store(settings.store), settings), window, split)
+    return compare_models(first, second, current_index(Store.of(settings), settings), window, split)
 
 
 def check(
@@ -633,7 +634,7 @@ def check(
     settings = _settings(settings, store=store)
     return check_models(
         baseline,
-        store=Store(settings.store),
+        store=Store.of(settings),
         settings=settings,
         models=models,
         tasks=tasks,
@@ -671,9 +672,7 @@ def explain(
     from sciriff.store import Store
 
     settings = _settings(settings, store=store)
-    return explain_reply(
-        model, task, instance, store=Store(settings.store), settings=settings, window=window, split=split
-    )
+    return explain_reply(model, task, instance, store=Store.of(settings), settings=settings, window=window, split=split)
 
 
 def doctor(*, store: str | None = None, settings: Settings | None = None) -> tuple[Finding, ...]:
@@ -688,6 +687,36 @@ def doctor(*, store: str | None = None, settings: Settings | None = None) -> tup
     return examine(_settings(settings, store=store))
 
 
+def verify(
+    tasks: Sequence[str] | None = None,
+    *,
+    sample: float = 0.05,
+    seed: int = 0,
+    store: str | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Hash all artifacts against their manifests, and make a sample of the records anew from their sources.
+
+    Args:
+        tasks: tasks whose records are made anew; None for all that are built. Files are hashed all the same.
+        sample: share of each task's source rows, above 0 and at most 1.
+        seed: another seed draws other rows.
+        store: root of the artifacts; nothing in it is written.
+        settings: default: from the environment; sources come from its mirror and cache, nothing is downloaded.
+        progress: where progress goes; default: nowhere.
+
+    Raises:
+        UsageError: if a task is not built, the share is out of range, or there is nothing to verify.
+        StoreError: if the store cannot be read.
+    """
+    from sciriff.store import Store
+    from sciriff.verifying.verify import verify_store
+
+    settings = _settings(settings, store=store)
+    return verify_store(Store.of(settings), settings, progress or Silent(), tasks=tasks, share=sample, seed=seed)
+
+
 def _report_on(results: Sequence[TaskResult], settings: Settings, progress: Progress) -> None:
     """Bring the reports on the windows and splits of results up to date. One that cannot be written fails nothing."""
     from sciriff.reporting.publish import write_report
@@ -695,7 +724,7 @@ def _report_on(results: Sequence[TaskResult], settings: Settings, progress: Prog
 
     for window, split in dict.fromkeys((result.window, result.split) for result in results):
         try:
-            write_report(Store(settings.store), settings, window=window, split=split)
+            write_report(Store.of(settings), settings, window=window, split=split)
         except SciriffError as error:
             progress.log(f"the report on window {window}, split {split} could not be written: {error}")
 

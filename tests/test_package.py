@@ -36,6 +36,7 @@ VERBS = (
     "score",
     "sql",
     "stats",
+    "verify",
 )
 HEAVY = (
     "datasets",

@@ -31,6 +31,7 @@ VERBS = {
     "show": "Print rendered instances of a task.",
     "sql": "Query the scores.",
     "doctor": "Look whether everything is there that is needed.",
+    "verify": "Prove that artifacts are what their manifests say.",
 }
 
 _HELP = """Rebuild SciRIFF from primary sources, mix it for training and evaluate models on its held-out tasks.

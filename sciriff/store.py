@@ -64,6 +64,11 @@ class Store:
         self.is_local = isinstance(filesystem, LocalFileSystem)
         self.is_shared = not isinstance(filesystem, MemoryFileSystem)  # whether other processes see the same artifacts
 
+    @classmethod
+    def of(cls, settings: Settings) -> Store:
+        """Open the store of a run, with its keys. Raises as :class:`Store`."""
+        return cls(settings.store, settings)
+
     def path(self, relative: str) -> str:
         """Full path or URL of an artifact, for messages and links."""
         full = f"{self._root}/{relative}" if relative else self._root

@@ -70,7 +70,7 @@ def nothing_is_real(settings: Settings, others: Iterable[Acquired] = ()) -> bool
         and (settings.offline or bool(fetched))
         and all(isinstance(other, AcquiredSource) and is_sample(other) for other in fetched)
         and not has_fetched(settings)
-        and all(_samples_alone(Store(settings.store)))
+        and all(_samples_alone(Store.of(settings)))
     )
 
 

@@ -41,7 +41,7 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     """Whether there is room where artifacts, downloads and temporary files go."""
     places = {"cache": settings.cache.absolute(), "temporary files": Path(tempfile.gettempdir())}
     with suppress(SciriffError):
-        store = Store(settings.store)
+        store = Store.of(settings)
         if store.is_local:
             places = {"store": Path(store.path("")).absolute(), **places}
     by_disk: dict[int, tuple[list[str], Path]] = {}
@@ -63,7 +63,7 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
 def check_store(settings: Settings) -> Iterator[Finding]:
     """Whether artifacts can be written, read back, listed and deleted."""
     try:
-        store = Store(settings.store)
+        store = Store.of(settings)
     except SciriffError as error:
         yield fail("store", str(error), "set SCIRIFF_STORE, or give --store")
         return

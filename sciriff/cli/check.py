@@ -50,7 +50,7 @@ def check_command(
     settings = settings_with(store=store)
     report = check(
         baseline,
-        store=Store(settings.store),
+        store=Store.of(settings),
         settings=settings,
         models=models,
         tasks=tasks,

@@ -28,7 +28,7 @@ def combine_command(windows: tuple[int, ...], store: str | None) -> int:
 
     settings = settings_with(store=store)
     outcome = api.combine(windows=windows, settings=settings)
-    click.echo(combine_text(outcome, Store(settings.store)))
+    click.echo(combine_text(outcome, Store.of(settings)))
     return 0 if any(window.state != "empty" for window in outcome.windows) else _FAILED
 
 

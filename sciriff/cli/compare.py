@@ -32,7 +32,7 @@ def compare_command(first: str, second: str, window: int, split: str, style: str
     from sciriff.store import Store
 
     settings = settings_with(store=store)
-    index = current_index(Store(settings.store), settings)
+    index = current_index(Store.of(settings), settings)
     answer = compare(first, second, index, window, split)
     if style:
         click.echo(spell(answer, style), nl=style != "csv")

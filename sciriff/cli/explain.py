@@ -33,7 +33,7 @@ def explain_command(
     from sciriff.store import Store
 
     settings = settings_with(store=store)
-    found = explain(model, task, instance, store=Store(settings.store), settings=settings, window=window, split=split)
+    found = explain(model, task, instance, store=Store.of(settings), settings=settings, window=window, split=split)
     if as_json:
         import json
 

@@ -46,7 +46,7 @@ def leaderboard_command(style: str | None, store: str | None) -> int:
     if style:
         run_query("from leaderboard", style, settings)
         return 0
-    index = current_index(Store(settings.store), settings)
+    index = current_index(Store.of(settings), settings)
     click.echo(f"from {index}", err=True)
     click.echo(leaderboard_text(sql("from leaderboard", index), _width()))
     for line in told_once("not judged", sql(_NOT_JUDGED, index).rows):

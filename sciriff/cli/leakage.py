@@ -54,7 +54,7 @@ def leakage_command(
     report = api.leakage(
         window=window, mixture=mixture, threshold=threshold, settings=settings, progress=terminal_progress()
     )
-    click.echo(leakage_text(report, Store(settings.store)))
+    click.echo(leakage_text(report, Store.of(settings)))
     return print_over_limit(report, max_leakage)
 
 

@@ -58,7 +58,7 @@ def mix_command(
         settings=settings,
         progress=terminal_progress(),
     )
-    click.echo(mixture_text(outcome, Store(settings.store)))
+    click.echo(mixture_text(outcome, Store.of(settings)))
     return 0
 
 

@@ -30,7 +30,7 @@ def report_command(models: tuple[str, ...] | None, window: int, split: str, prof
     from sciriff.store import Store
 
     settings = settings_with(store=store)
-    shelf = Store(settings.store)
+    shelf = Store.of(settings)
     done = write_report(shelf, settings, models=models, window=window, split=split, profile=Profile(profile))
     click.echo(f"report       {shelf.path(done.page)}")
     click.echo(f"models       {', '.join(done.models)}")

@@ -99,7 +99,7 @@ def _instances(
     plan = plan_tasks([task], settings.templates_dir)[task]
     if isinstance(plan, SciriffError):
         raise plan
-    store = Store(settings.store)
+    store = Store.of(settings)
     manifest = store.read_manifest(f"instructions/{window}/{task}")
     if manifest is None:
         state = "not built"

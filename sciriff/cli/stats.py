@@ -47,7 +47,7 @@ def stats_command(
 
         click.echo(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
         return 0
-    click.echo(summary_text(summary, Store(settings.store)))
+    click.echo(summary_text(summary, Store.of(settings)))
     return 0
 
 

@@ -26,7 +26,7 @@ def tasks_command(store: str | None, templates_dir: Path | None, as_json: bool) 
     from sciriff.store import Store
 
     settings = settings_with(store=store, templates_dir=templates_dir)
-    opened = Store(settings.store)
+    opened = Store.of(settings)
     statuses = task_statuses(opened, settings)
     if as_json:
         import orjson

@@ -163,7 +163,7 @@ def acquire(
     if settings.samples == "always":
         found, missing = _from_samples(wanted)
         return _result(source, found, missing)
-    mirror = load_mirror(settings.mirror) if settings.mirror else None
+    mirror = load_mirror(settings.mirror, settings) if settings.mirror else None
     locked = read_lock(settings.lock)
     revisions = {} if update_lock else {url: entry.revision for url, entry in locked.items() if entry.revision}
     search = _Search(source, settings, mirror, locked, update_lock, progress, policy, revisions)

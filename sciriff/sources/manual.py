@@ -136,8 +136,8 @@ def folders(source: Source, settings: Settings) -> list[str]:
 def _places(settings: Settings) -> Iterator[_Place]:
     for url in settings.manual.split(","):
         if url.strip():
-            yield _Place(Store(url.strip()), "")
-    yield _Place(Store(settings.store), FOLDER)
+            yield _Place(Store(url.strip(), settings), "")
+    yield _Place(Store.of(settings), FOLDER)
 
 
 def _local(store: Store, name: str, copies: Path) -> Path | None:

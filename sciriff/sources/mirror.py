@@ -10,19 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import fsspec
 import orjson
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sciriff.errors import SourceError
+from sciriff.filesystems import open_url
 from sciriff.hashing import file_sha256
 from sciriff.owned import owned_name
 from sciriff.sources.catalogue import Sha256
 from sciriff.sources.progress import NoProgress, Progress
 from sciriff.store import sweep
+
+if TYPE_CHECKING:
+    from sciriff.settings import Settings
 
 INDEX = "mirror.json"
 
@@ -126,14 +129,18 @@ class Mirror:
             )
 
 
-def load_mirror(location: str) -> Mirror:
+def load_mirror(location: str, settings: Settings | None = None) -> Mirror:
     """Read the ``mirror.json`` of a folder or fsspec URL.
+
+    Args:
+        location: the folder or URL.
+        settings: keys and address of object stores; None for those of the environment.
 
     Raises:
         SourceError: if there is none or it is not valid; names the file and the entry.
     """
     try:
-        filesystem, root = fsspec.core.url_to_fs(location)
+        filesystem, root = open_url(location, settings)
         with filesystem.open(f"{root.rstrip('/')}/{INDEX}", "rb") as stream:
             raw = orjson.loads(stream.read())
     except (OSError, ValueError, ImportError) as error:  # ValueError: bad JSON, unknown protocol

@@ -16,10 +16,11 @@ def owned_name() -> str:
 def was_left(name: str) -> bool:
     """Whether a name is one of :func:`owned_name` whose process, of this machine, is no more."""
     host, _, pid = name.rpartition("-")[0].rpartition("-")
-    return host == socket.gethostname() and pid.isdigit() and not _is_alive(int(pid))
+    return host == socket.gethostname() and pid.isdigit() and not is_alive(int(pid))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -16,10 +16,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sciriff.errors import SciriffError
+from sciriff.owned import is_alive
 
 if TYPE_CHECKING:
     from loky import ProcessPoolExecutor
@@ -30,6 +33,7 @@ Result = TypeVar("Result")
 _WORK = "sciriff.building.instances"
 _QUEUED_PER_WORKER = 3
 _IDLE_SECONDS = 20
+_SECONDS_OF_A_TURN = 1.0
 
 
 class WorkerPool:
@@ -42,6 +46,8 @@ class WorkerPool:
     def __init__(self, workers: int) -> None:
         """Name the number of worker processes; they start when the first work comes."""
         self.workers = workers
+        if workers > 1:
+            _sweep_semaphores()
 
     def prepare(self) -> None:
         """Start the workers without waiting for them: that takes about a second, in which rows can be read."""
@@ -67,11 +73,11 @@ class WorkerPool:
         try:
             for item in items:
                 pending.add(executor.submit(function, item))
-                if len(pending) >= self.workers * _QUEUED_PER_WORKER:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                while len(pending) >= self.workers * _QUEUED_PER_WORKER:
+                    done, pending = _wait(pending)
                     yield from (future.result() for future in done)
             while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                done, pending = _wait(pending)
                 yield from (future.result() for future in done)
         except BrokenExecutor as error:
             raise SciriffError(
@@ -83,12 +89,18 @@ class WorkerPool:
                 future.cancel()
 
 
+def _wait(pending: set[Future[Result]]) -> tuple[set[Future[Result]], set[Future[Result]]]:
+    """Wait for the first of them, in short turns: a thread is interrupted only between two steps of Python."""
+    done, left = wait(pending, timeout=_SECONDS_OF_A_TURN, return_when=FIRST_COMPLETED)
+    return done, left
+
+
 @atexit.register
-def stop_workers() -> None:
-    """End the process's workers, if it has any, once they have done what they were given."""
+def stop_workers(*, at_once: bool = False) -> None:
+    """End the process's workers, if it has any: once they have done what they were given, or killed in mid-work."""
     with _SHARING:
         for key in [key for key in _SHARED if key[0] == os.getpid()]:
-            _SHARED.pop(key).shutdown(wait=True)
+            _SHARED.pop(key).shutdown(wait=not at_once, kill_workers=at_once)
 
 
 _SHARING = threading.Lock()
@@ -116,6 +128,16 @@ def _shared_executor(workers: int) -> ProcessPoolExecutor:
                 env={"TOKENIZERS_PARALLELISM": "false"},
             )
         return _SHARED[key]
+
+
+@cache
+def _sweep_semaphores() -> None:
+    """Remove the named semaphores of loky that processes left which were killed together with their keeper."""
+    for path in Path("/dev/shm").glob("sem.loky-*"):
+        pid = path.name.split("-")[1]
+        with suppress(OSError):  # not Linux, or somebody else's
+            if pid.isdigit() and path.stat().st_uid == os.getuid() and not is_alive(int(pid)):
+                path.unlink()
 
 
 def _end_with_parent(parent: int) -> None:

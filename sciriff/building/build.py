@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 from sciriff.building.by_hand import Acquired, acquire_source, last_by_hand
-from sciriff.building.combine import CombineOutcome, built_tasks, combine
+from sciriff.building.combine import CombineOutcome, combine
 from sciriff.building.options import BuildOptions
 from sciriff.building.outcome import TaskOutcome, exit_code_of, outcome_of_error
 from sciriff.building.plan import TaskPlan, plan_tasks
@@ -29,6 +29,7 @@ from sciriff.building.validate import publish_docs
 from sciriff.errors import ExitCode, SciriffError
 from sciriff.settings import Settings
 from sciriff.sources.fetch import AcquiredSource
+from sciriff.sources.hosts import hosts_asked
 from sciriff.sources.manual import ByHandError
 from sciriff.store import Store
 
@@ -64,39 +65,26 @@ class BuildReport:
         return exit_code_of(self.outcomes)
 
 
-def build_tasks(
-    names: Sequence[str] | None,
-    options: BuildOptions,
-    settings: Settings,
-    progress: Progress,
-    *,
-    force: bool = False,
-    update_lock: bool = False,
-    combining: bool = True,
-) -> BuildReport:
-    """Build tasks: plan, acquire sources, build each task in all windows, publish validation results, combine.
+def build_tasks(build: Build, *, combining: bool = True) -> BuildReport:
+    """Get the sources, build each task in all windows, combine, publish validation results.
 
     Raises:
-        UsageError: if a task name, an option or a setting is wrong.
-        StoreError: if the store cannot be written.
+        StoreError: if the store cannot be read or written.
+        SciriffError: if the tasks are built on a cluster, and it goes away.
     """
     started = time.monotonic()
-    build = Build(names, options, settings, progress, force=force, update_lock=update_lock)
-    with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as threads:
-        for sources in (build.fetched, build.by_hand):
-            list(threads.map(build.acquire, sources))
     outcomes = []
-    with (
-        progress.stage("tasks", len(build.tasks)) as stage,
-        ThreadPoolExecutor(settings.workers, thread_name_prefix="task") as threads,
-    ):
-        for outcome in threads.map(build.build_task, build.tasks):
+    with build.progress.stage("tasks", len(build.tasks)) as stage:
+        for outcome in build.outcomes():
             outcomes.append(outcome)
             stage.advance(note=f"{outcome.task} {outcome.state}")
+    outcomes.sort(key=lambda outcome: outcome.task)
     combined = (
-        combine_built(build.store, options.windows) if combining and any(task.done for task in outcomes) else None
+        combine_built(build.store, build.options.windows, build.progress.log)
+        if combining and any(outcome.done for outcome in outcomes)
+        else None
     )
-    docs = publish_docs(build.store)
+    docs = publish_docs(build.store, build.progress.log)
     seconds = round(time.monotonic() - started, 3)
     return BuildReport(tuple(outcomes), combined, build.store.path(""), docs, build.tokenizers, seconds)
 
@@ -113,6 +101,8 @@ class Build:
         by_hand: ids of the sources they need that the user must fetch by hand, in alphabetical order.
         source_of: task -> its source, for tasks whose files are in order.
         store: where artifacts go.
+        options: the build's parameters.
+        progress: where progress goes.
     """
 
     def __init__(
@@ -124,20 +114,34 @@ class Build:
         *,
         force: bool = False,
         update_lock: bool = False,
+        plans: Mapping[str, TaskPlan | SciriffError] | None = None,
+        find: Callable[[Settings], TokenizerFile] = find_tokenizer,
     ) -> None:
         """Plan the build and make sure that the store can be written.
+
+        Args:
+            names: task names; None for all.
+            options: the build's parameters.
+            settings: places and permissions.
+            progress: where progress goes.
+            force: build also what is there and intact.
+            update_lock: accept source files that differ from ``sources.lock``.
+            plans: the plans of the named tasks, where they are made already.
+            find: finds the tokenizer of sources that are not bundled samples.
 
         Raises:
             UsageError: if a task name is unknown.
             StoreError: if the store cannot be written.
         """
-        self._plans = plan_tasks(names, settings.templates_dir)
-        self._options, self._settings, self._progress = options, settings, progress
+        self._plans = plan_tasks(names, settings.templates_dir) if plans is None else plans
+        self._find = find
+        self.options, self.progress = options, progress
+        self._settings = settings
         self._update_lock = update_lock
         self._acquired: dict[str, Acquired] = {}
         self._tokenizers: dict[bool, TokenizerFile] = {}
         self._choosing = threading.Lock()
-        self.store = Store(settings.store)
+        self.store = Store.of(settings)
         self.store.check_writable()
         self._shop = Workshop(self.store, options, WorkerPool(settings.workers), progress, force)
         self.tasks = tuple(self._plans)
@@ -154,11 +158,15 @@ class Build:
             source,
             self._files[source],
             self._settings,
-            self._progress,
+            self.progress,
             others=[self._acquired[other] for other in self.fetched if other in self._acquired],
             update_lock=self._update_lock,
         )
         return self._acquired[source]
+
+    def hosts(self, source: str) -> list[str]:
+        """The hosts that :meth:`acquire` is going to ask for a source, as far as that can be told without asking."""
+        return hosts_asked(source, self._files[source], self._settings)
 
     def lack_of(self, source: str) -> SciriffError | None:
         """What keeps a source away that was asked for; None if it is there."""
@@ -178,6 +186,18 @@ class Build:
             defect = SciriffError(f"{name}: internal error, please report it: {type(error).__name__}: {error}")
             return outcome_of_error(name, defect, time.monotonic() - started)
 
+    def outcomes(self) -> Iterator[TaskOutcome]:
+        """Acquire all sources, then build all tasks side by side; their rows share the worker processes.
+
+        Yields:
+            Each task as it ends, in alphabetical order.
+        """
+        with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as threads:
+            for sources in (self.fetched, self.by_hand):
+                list(threads.map(self.acquire, sources))
+        with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="task") as threads:
+            yield from threads.map(self.build_task, self.tasks)
+
     @property
     def tokenizers(self) -> tuple[str, ...]:
         """Names of the tokenizers in use."""
@@ -189,7 +209,7 @@ class Build:
             plan, source, tokenizer = self._ready(name)
         except SciriffError:
             return ""
-        return plan.key(source, tokenizer, self._options)
+        return plan.key(source, tokenizer, self.options)
 
     def _ready(self, name: str) -> tuple[TaskPlan, AcquiredSource, TokenizerFile]:
         plan = self._plans[name]
@@ -207,12 +227,12 @@ class Build:
 
         So a task stays done when the files that its user fetched by hand are gone, or lie on another machine.
         """
-        folders = [folder(window, plan.name) for window in self._options.windows]
+        folders = [folder(window, plan.name) for window in self.options.windows]
         manifest = self.store.read_manifest(folders[0])
         if self._shop.force or manifest is None or manifest["inputs"]["sample"]:
             return None
         source = source_of(plan, manifest)
-        key = plan.key(source, self._tokenizer(source), self._options)
+        key = plan.key(source, self._tokenizer(source), self.options)
         return source if all(self.store.intact(each, key) for each in folders) else None
 
     def _tokenizer(self, source: AcquiredSource) -> TokenizerFile:
@@ -220,8 +240,8 @@ class Build:
         bundled = self._settings.tokenizer is None and is_sample(source)
         with self._choosing:
             if bundled not in self._tokenizers:
-                found = bundled_tokenizer() if bundled else find_tokenizer(self._settings)
-                self._progress.log(f"tokens are counted with {found.name}, sha256 {found.sha256[:12]}")
+                found = bundled_tokenizer() if bundled else self._find(self._settings)
+                self.progress.log(f"tokens are counted with {found.name}, sha256 {found.sha256[:12]}")
                 self._tokenizers[bundled] = found
             return self._tokenizers[bundled]
 
@@ -263,7 +283,6 @@ def _fetch(
     return acquire_source(source, needed[source], settings, progress, others=others, update_lock=update_lock)
 
 
-def combine_built(store: Store, windows: Sequence[int]) -> CombineOutcome:
-    """Combine every task that has a manifest in the store, at each window."""
-    tasks = sorted({task for window in windows for task in built_tasks(store, window)})
-    return combine(store, windows=windows, tasks=tasks)
+def combine_built(store: Store, windows: Sequence[int], tell: Callable[[str], None] | None = None) -> CombineOutcome:
+    """Combine every task that has a manifest in the store, at each window; see :func:`combine`."""
+    return combine(store, windows=windows, tell=tell)

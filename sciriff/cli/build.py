@@ -12,6 +12,7 @@ from sciriff.cli.parameters import (
     NUMBERS,
     CountOrAll,
     count_or_none,
+    runner_options,
     settings_with,
     source_options,
     store_option,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 )
 @click.option("--tokenizer", metavar="NAME_OR_FILE", help="Hub repository or tokenizer.json to count tokens with.")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes (default: all cores).")
+@runner_options
 @store_option
 @click.option("--force", is_flag=True, help="Build again what is already done.")
 @max_leakage_option
@@ -69,6 +71,8 @@ def build_command(
     split_by: Literal["document", "instance"] | None,
     tokenizer: str | None,
     workers: int | None,
+    runner: str | None,
+    cluster: str | None,
     store: str | None,
     force: bool,
     max_leakage: float | None,
@@ -88,7 +92,14 @@ def build_command(
     from sciriff.store import Store
 
     settings = settings_with(
-        store=store, templates_dir=templates_dir, tokenizer=tokenizer, workers=workers, offline=offline, mirror=mirror
+        store=store,
+        templates_dir=templates_dir,
+        tokenizer=tokenizer,
+        workers=workers,
+        runner=runner,
+        cluster=cluster,
+        offline=offline,
+        mirror=mirror,
     )
     report = api.build(
         tasks,
@@ -107,7 +118,7 @@ def build_command(
     if max_leakage is None or report.combined is None:
         return int(report.exit_code)
     leakage = api.leakage(window=max(windows), settings=settings, progress=terminal_progress())
-    click.echo(leakage_text(leakage, Store(settings.store)))
+    click.echo(leakage_text(leakage, Store.of(settings)))
     return print_over_limit(leakage, max_leakage) or int(report.exit_code)
 
 

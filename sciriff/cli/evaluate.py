@@ -15,6 +15,7 @@ from sciriff.cli.parameters import (
     judge_choices,
     judge_options,
     prompt_options,
+    runner_options,
     settings_with,
     store_option,
     yes_option,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @ask_options
 @judge_options
 @yes_option
+@runner_options
 @store_option
 @click.option("--offline", is_flag=True, default=None, help="Forbid the network.")
 @click.option("--mirror", metavar="URL", help="Folder or URL with a mirror.json, looked up before the network.")
@@ -45,6 +47,8 @@ def evaluate_command(
     split: str,
     limit: int | None,
     yes: bool,
+    runner: str | None,
+    cluster: str | None,
     store: str | None,
     offline: bool | None,
     mirror: str | None,
@@ -64,7 +68,7 @@ def evaluate_command(
     from sciriff.cli.progress import terminal_progress
     from sciriff.store import Store
 
-    settings = settings_with(store=store, offline=offline, mirror=mirror)
+    settings = settings_with(store=store, runner=runner, cluster=cluster, offline=offline, mirror=mirror)
     report = api.evaluate(
         models,
         tasks=tasks,
@@ -79,7 +83,7 @@ def evaluate_command(
         settings=settings,
         progress=terminal_progress(),
     )
-    click.echo(evaluation_text(report, Store(settings.store)))
+    click.echo(evaluation_text(report, Store.of(settings)))
     return int(report.exit_code)
 
 

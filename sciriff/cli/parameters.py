@@ -85,6 +85,22 @@ templates_option = click.option(
 )
 
 
+def runner_options(verb: _Decorated) -> _Decorated:
+    """Options that say which machines work; :func:`settings_with` takes their values."""
+    for option in (
+        click.option(
+            "--cluster", metavar="ADDRESS", help="The cluster: tcp://HOST:8786 of Dask, HOST:6379 or ray://HOST:10001."
+        ),
+        click.option(
+            "--runner",
+            type=click.Choice(["local", "dask", "ray"]),
+            help="Spread the work over an existing Dask or Ray cluster (docs/scale.md).  [default: local]",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
 def source_options(verb: _Decorated) -> _Decorated:
     """Options that say where source files come from."""
     for option in (
@@ -108,13 +124,16 @@ def settings_with(**overrides: Any) -> Settings:
 
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         problems = [
             f"{_spelling(str(problem['loc'][0]), given)}: {problem['msg']}, found {problem['input']!r}"
             for problem in error.errors()
         ]
         raise UsageError("; ".join(problems)) from error
+    if "cluster" in given and settings.runner == "local":
+        raise UsageError(f"--cluster {settings.cluster}: say which kind it is as well, --runner dask or --runner ray")
+    return settings
 
 
 def _spelling(field: str, given: dict[str, Any]) -> str:

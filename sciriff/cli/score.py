@@ -16,6 +16,7 @@ from sciriff.cli.parameters import (
     judge_options,
     max_cost_option,
     no_wait_option,
+    runner_options,
     settings_with,
     store_option,
     yes_option,
@@ -36,8 +37,17 @@ if TYPE_CHECKING:
 @no_wait_option
 @max_cost_option
 @yes_option
+@runner_options
 @store_option
-def score_command(pred_dir: Path, no_wait: bool, yes: bool, store: str | None, **choices: Any) -> int:
+def score_command(
+    pred_dir: Path,
+    no_wait: bool,
+    yes: bool,
+    runner: str | None,
+    cluster: str | None,
+    store: str | None,
+    **choices: Any,
+) -> int:
     """Score predictions that exist already, without a model, key, network or GPU.
 
     PRED_DIR has a folder per model, in it a folder per task with samples_*.jsonl of lm-evaluation-harness, or harness
@@ -49,7 +59,7 @@ def score_command(pred_dir: Path, no_wait: bool, yes: bool, store: str | None, *
     from sciriff.cli.progress import terminal_progress
     from sciriff.store import Store
 
-    settings = settings_with(store=store)
+    settings = settings_with(store=store, runner=runner, cluster=cluster)
     report = api.score(
         pred_dir,
         judge=judge_choices(choices),
@@ -59,7 +69,7 @@ def score_command(pred_dir: Path, no_wait: bool, yes: bool, store: str | None, *
         progress=terminal_progress(),
         **choices,
     )
-    click.echo(score_text(report, Store(settings.store)))
+    click.echo(score_text(report, Store.of(settings)))
     return int(report.exit_code)
 
 

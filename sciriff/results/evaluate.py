@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sciriff.building.fingerprint import code_digest
 from sciriff.building.progress import Progress, Silent
+from sciriff.building.runner import Runner
 from sciriff.errors import ExitCode, SciriffError, UsageError
 from sciriff.models.ask_model import Asking, ask_model, submit_batches
 from sciriff.models.budget import Purse
@@ -89,6 +90,7 @@ def evaluate(
     options: AskOptions | None = None,
     judge: JudgeOptions | None = None,
     confirm: Confirm | None = None,
+    runner: Runner | None = None,
     progress: Progress | None = None,
 ) -> EvaluationReport:
     """Evaluate models on instances of the held-out tasks.
@@ -105,6 +107,7 @@ def evaluate(
         options: how models are asked.
         judge: who judges summaries and answers; None for nobody.
         confirm: asked once before the first request; None to go on.
+        runner: who scores the replies; None for worker processes of this machine.
         progress: where to tell how far it is.
 
     Raises:
@@ -126,7 +129,8 @@ def evaluate(
     require_data(data, window, split, settings, progress)
     store.check_writable()
 
-    evaluation = _Evaluation(store, settings, data, window, split, limit, options or AskOptions(), judge, progress)
+    options = options or AskOptions()
+    evaluation = _Evaluation(store, settings, data, window, split, limit, options, judge, progress, runner)
     evaluation.load(dict.fromkeys(names))
     with ExitStack() as stack:
         asked = evaluation.prepare([spec for spec in specs if spec.backend != "baseline"], stack)
@@ -154,6 +158,7 @@ class _Evaluation:
     options: AskOptions
     judge: JudgeOptions
     progress: Progress
+    runner: Runner | None = None
     instances: dict[str, InstanceSet] = field(default_factory=dict)
     not_built: dict[str, str] = field(default_factory=dict)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -278,7 +283,7 @@ class _Evaluation:
         """Score what was predicted."""
         recorded = []
         with self.progress.stage("score", len(self.runs)) as stage:
-            for done in record_all(self.runs, self.store, self.settings.workers):
+            for done in record_all(self.runs, self.store, self.settings.workers, self.runner):
                 if isinstance(done, NotRecorded):
                     self._failed(done.run.model, done.run.task, done.error)
                 else:

@@ -12,7 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sciriff.building.runner import Runner
 from sciriff.errors import SciriffError
+from sciriff.hashing import digest
+from sciriff.leases import lease
+from sciriff.models.predictions import ReplacedError
 from sciriff.results.facts import Run
 from sciriff.results.index import build_index, index_path
 from sciriff.results.metric_files import Entry, write_metric_files, write_raw_predictions
@@ -113,7 +117,9 @@ def record(run: Run, store: Store) -> Recorded:
     return done
 
 
-def record_all(runs: Sequence[Run], store: Store, workers: int = 1) -> Iterator[Recorded | NotRecorded]:
+def record_all(
+    runs: Sequence[Run], store: Store, workers: int = 1, runner: Runner | None = None
+) -> Iterator[Recorded | NotRecorded]:
     """Score the replies of runs and write the facts, unless that was done before. Failures are told, not raised.
 
     Many runs at a time are quicker than one by one: models share what is made of a reference, tasks go side by side.
@@ -122,6 +128,7 @@ def record_all(runs: Sequence[Run], store: Store, workers: int = 1) -> Iterator[
         runs: the runs, whose predictions are in the store.
         store: the artifacts.
         workers: most processes.
+        runner: who scores; None for processes of this machine.
 
     Yields:
         What became of each run, as it ends.
@@ -132,8 +139,19 @@ def record_all(runs: Sequence[Run], store: Store, workers: int = 1) -> Iterator[
             yield Recorded(run, reused=True)
         else:
             waiting.append(run)
-    for run, error in score_runs(waiting, store, workers):
-        yield Recorded(run, reused=False) if error is None else NotRecorded(run, error)
+    if not waiting:
+        return
+    # One lease for them all: of evaluations that want just the same, one scores. Facts never get in each other's way.
+    unit = f"score/{digest(sorted(run.run_id for run in waiting))[:16]}"
+    with lease(store, unit, doing="the same replies are being scored"):
+        left = []
+        for run in waiting:
+            if store.intact(run.folder, run.run_id):
+                yield Recorded(run, reused=True)
+            else:
+                left.append(run)
+        for run, error in score_runs(left, store, workers, runner):
+            yield Recorded(run, reused=False) if error is None else NotRecorded(run, error)
 
 
 def publish(
@@ -157,7 +175,11 @@ def publish(
     summaries: dict[Profile, list[str]] = {profile: [] for profile in Profile}
     missing: dict[str, None] = {}
     # The workspace keeps the store from making and removing its staging folder for every file.
-    with store.workspace(), ThreadPoolExecutor(1) as beside:
+    with (
+        lease(store, "publish", doing="results are being published"),
+        store.workspace(),
+        ThreadPoolExecutor(1) as beside,
+    ):
         raw = beside.submit(_write_raw_predictions, runs, store, settings.workers)
         build_index(store, path)
         with duckdb.connect(str(path), read_only=True) as connection:
@@ -196,7 +218,10 @@ def _write_raw_predictions(runs: Sequence[Run], store: Store, workers: int) -> d
 
 
 def _write_raw(store: Store, run: Run) -> tuple[str, dict[Profile, Entry]]:
-    return run.run_id, write_raw_predictions(run, store)
+    try:
+        return run.run_id, write_raw_predictions(run, store)
+    except ReplacedError:  # whoever replaced the predictions writes their metric files, too
+        return run.run_id, {}
 
 
 def _write_metric_files(
@@ -209,7 +234,7 @@ def _write_metric_files(
         write_metric_files(run, key[1], metrics[key], raw[key], store)
 
     with ThreadPoolExecutor(_FILES_AT_ONCE) as threads:
-        for _ in threads.map(write, [(run, key) for run in runs for key in _keys(run)]):
+        for _ in threads.map(write, [(run, key) for run in runs for key in _keys(run) if key in raw]):
             pass
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from sciriff.building.fingerprint import code_digest
 from sciriff.building.progress import Progress, Silent
+from sciriff.building.runner import Runner
 from sciriff.errors import ExitCode, SciriffError, StoreError, UsageError
 from sciriff.hashing import digest
 from sciriff.models.budget import Purse
@@ -113,6 +114,7 @@ def score_predictions(
     judge: JudgeOptions | None = None,
     asking: AskOptions | None = None,
     confirm: Confirm | None = None,
+    runner: Runner | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
     """Score the predictions of a folder.
@@ -129,6 +131,7 @@ def score_predictions(
         judge: who judges summaries and answers; None for nobody.
         asking: how the judge is asked, and what it may cost.
         confirm: asked once before the judge's first request; None to go on.
+        runner: who scores the replies; None for worker processes of this machine.
         progress: where to tell how far it is.
 
     Raises:
@@ -153,7 +156,7 @@ def score_predictions(
             work.read_in(existing)
             stage.advance(note=f"{existing.task} {existing.model}")
     with progress.stage("score", len(work.runs)) as stage:
-        for done in record_all(work.runs, store, settings.workers):
+        for done in record_all(work.runs, store, settings.workers, runner):
             work.scored(done)
             stage.advance(note=f"{done.run.task} {done.run.model}")
     publish_all = partial(publish, work.recorded, sorted(work.data_scored), store, settings)

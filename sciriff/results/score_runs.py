@@ -9,13 +9,17 @@ import gc
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 from sciriff.building.pool import WorkerPool
+from sciriff.building.runner import Runner
+from sciriff.building.travel import worker_settings
 from sciriff.errors import SciriffError, StoreError
 from sciriff.models.predictions import FILE, read_predictions
 from sciriff.results.facts import Run, ScoredSample, write_facts
+from sciriff.runners.local import LocalRunner
 from sciriff.scoring.outcome import Reply
 from sciriff.scoring.samples import Reference, count_ahead, prepare, score
 from sciriff.scoring.tasks import EvalTask, eval_task
@@ -34,22 +38,70 @@ Ended = tuple[Run, SciriffError | None]
 """A run whose facts are written, or what went wrong with it."""
 
 
-def score_runs(runs: Sequence[Run], store: Store, workers: int = 1) -> Iterator[Ended]:
+@dataclass(frozen=True)
+class Share:
+    """What is scored in one turn: runs over the same instances.
+
+    Attributes:
+        settings: those that go along to another machine, the store among them; empty if it stays here.
+        runs: the runs, whose predictions are there.
+    """
+
+    settings: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def label(self) -> str:
+        """Their task, and how many there are."""
+        return f"score-{self.runs[0].task}-{len(self.runs)}"
+
+
+def score_runs(runs: Sequence[Run], store: Store, workers: int = 1, runner: Runner | None = None) -> Iterator[Ended]:
     """Score the replies of runs and write their facts. A run that fails does not stop the others.
 
     Args:
         runs: the runs, whose predictions are in the store.
         store: where predictions are and facts go.
         workers: most processes.
+        runner: who scores; None for processes of this machine.
 
     Yields:
         Each run as it ends.
+
+    Raises:
+        SciriffError: if a worker process was killed, or the cluster goes away.
     """
+    if not runs:
+        return
     sizes = {run.run_id: _size(run, store) for run in runs}
-    pool = pool_for(runs, store, workers)
-    shares = sorted(_shares(runs, pool.workers), key=lambda share: -sum(sizes[run.run_id].bytes for run in share))
-    for ended in pool.map_unordered(partial(score_together, store), shares):
-        yield from ended
+    runner = runner or LocalRunner(pool_for(runs, store, workers).workers)
+    shares = [Share(runner.along, tuple(share)) for share in _shares(runs, runner.places())]
+    shares.sort(key=lambda share: -sum(sizes[run.run_id].bytes for run in share.runs))
+    for share, ended in runner.run(partial(score_share, None if runner.along else store), shares):
+        if isinstance(ended, SciriffError):
+            yield from ((run, ended) for run in share.runs)
+        else:
+            yield from ((run, error or _unseen(run, store)) for run, error in ended)
+
+
+def score_share(store: Store | None, share: Share) -> list[Ended]:
+    """Score a share where this is called.
+
+    Args:
+        store: the store; None on another machine, which opens it with keys of its own.
+        share: what to score.
+    """
+    return score_together(store or Store.of(worker_settings(share.settings)), share.runs)
+
+
+def _unseen(run: Run, store: Store) -> SciriffError | None:
+    """What is wrong if another machine says that it wrote the facts of a run, and they are not here."""
+    if (store.read_manifest(run.folder) or {}).get("key") == run.run_id:
+        return None
+    return StoreError(
+        f"a worker says that the facts of {run.model} on {run.task} are written, but the store {store.url} does not "
+        "show them; every worker must reach the store at this very address"
+    )
 
 
 def pool_for(runs: Sequence[Run], store: Store, workers: int) -> WorkerPool:
@@ -90,7 +142,7 @@ def _score_together(store: Store, runs: Sequence[Run]) -> list[Ended]:
     samples: dict[str, list[ScoredSample]] = {run.run_id: [] for run in runs}
     failed: dict[str, SciriffError] = {}
     waiting: dict[str, Iterator[Prediction]] = {
-        run.run_id: read_predictions(store, run.predictions, run.sample_limit) for run in runs
+        run.run_id: read_predictions(store, run.predictions, run.sample_limit, run.predictions_sha256) for run in runs
     }
     while waiting:
         rows = [row for _ in range(_LINES_AT_ONCE) if (row := _next_row(waiting, failed))]

@@ -207,7 +207,7 @@ class _Kitchen:
         self._counter = _counter(recipe.tokenizer)
         self._templates = {
             template_id: compile_template(
-                *recipe.templates[template_id][:2], f"{recipe.task}, template {template_id}", recipe.fidelity
+                *recipe.templates[template_id][:2], f"{recipe.task}.yaml, template {template_id}", recipe.fidelity
             )
             for template_id in sorted({min(recipe.templates), *recipe.template_ids})
         }

@@ -6,6 +6,9 @@ data: they run sandboxed, and what stands in an instance is never read as a temp
 
 What comes out is the whole prompt. Backends tokenise it as it stands and add no special tokens: a format that wants a
 token for the beginning of text writes it.
+
+A tokenizer's template comes with a checkpoint and is trusted as little as any other: what it may reach, make and take is
+bounded (:mod:`sciriff.sandbox`).
 """
 
 from __future__ import annotations
@@ -100,13 +103,14 @@ def chat_format(name: str, checkpoint: Checkpoint | None = None) -> ChatFormat:
 @cache
 def _file_format(name: str, path: Path) -> ChatFormat:
     from jinja2 import StrictUndefined, TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    from sciriff.sandbox.environment import BoundedEnvironment
 
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"chat format {path} cannot be read: {error}") from error
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+    environment = BoundedEnvironment(undefined=StrictUndefined)
     try:
         template = environment.from_string(source)
     except TemplateError as error:
@@ -139,12 +143,13 @@ def _compiled(source: str, whose: str) -> Template:
     It has no clock: a template that writes today's date where it can falls back to its fixed date.
     """
     from jinja2 import TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
+    from sciriff.sandbox.environment import BoundedEnvironment
+
+    environment = BoundedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _generation_blocks()]
     )
-    environment.filters["tojson"] = _tojson
+    environment.set_filter("tojson", _tojson)
     environment.globals["raise_exception"] = _raise
     try:
         return environment.from_string(source)
@@ -157,7 +162,7 @@ def _rendered(template: Template, name: str, **variables: Any) -> str:
 
     try:
         return template.render(**variables)
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError) as error:
         raise UsageError(f"chat format {name} cannot be rendered: {error}; name another with --chat-format") from error
 
 

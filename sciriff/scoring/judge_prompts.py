@@ -1,6 +1,7 @@
 """The judge's prompts, ``templates/judge/``: one for each judged task, and ``again`` for replies without a rating.
 
-Templates run sandboxed, and what stands in papers and replies is never read as a template.
+Templates run sandboxed and within bounds (:mod:`sciriff.sandbox`), and what stands in papers and replies is never read
+as a template.
 """
 
 from __future__ import annotations
@@ -57,7 +58,12 @@ def prompts_digest(task: str) -> str:
 
 
 def _render(name: str, variables: Mapping[str, str]) -> str:
-    return _template(name).render({key: _encodable(value) for key, value in variables.items()}).strip()
+    from jinja2 import TemplateError
+
+    try:
+        return _template(name).render({key: _encodable(value) for key, value in variables.items()}).strip()
+    except TemplateError as error:
+        raise SciriffError(f"the judge's prompt templates/judge/{name}.jinja: {error}") from error
 
 
 def _encodable(text: str) -> str:
@@ -76,9 +82,10 @@ def _source(name: str) -> str:
 @cache
 def _template(name: str) -> Template:
     from jinja2 import StrictUndefined, TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
+    from sciriff.sandbox.environment import BoundedEnvironment
+
+    environment = BoundedEnvironment(undefined=StrictUndefined, trim_blocks=True)
     try:
         return environment.from_string(_source(name))
     except TemplateError as error:

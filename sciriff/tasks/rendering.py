@@ -1,7 +1,8 @@
 """Templates: from the variables of one record to the input and output of one instance.
 
-A template is Jinja source whose rendering holds one separator ``|||`` between input and output. It runs sandboxed: no
-loader, no imports, no filter that draws random numbers, and every missing variable is an error.
+A template is Jinja source whose rendering holds one separator ``|||`` between input and output. It runs sandboxed and
+within bounds (:mod:`sciriff.sandbox`): no loader, no imports, no filter that draws random numbers, and every missing
+variable is an error.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import jinja2
 from jinja2 import meta, nodes
 from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from sciriff.errors import RecordError, TaskFileError
+from sciriff.sandbox.budget import LARGEST_VALUE, BoundError, weight
+from sciriff.sandbox.environment import BoundedEnvironment
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -93,6 +95,8 @@ class CompiledTemplate:
         try:
             text = self._body.render(variables, answer_choices=self._answer_choices(variables))
             text.encode()  # a lone surrogate can be neither counted nor written
+        except BoundError as error:
+            raise self._excess(variables, error) from error
         except SecurityError as error:
             raise TaskFileError(f"{self.where}: forbidden in a template: {error}") from error
         except jinja2.UndefinedError as error:
@@ -115,6 +119,15 @@ class CompiledTemplate:
         if self._choices is None or self._fixed_choices is not None:
             return self._fixed_choices
         return [choice.strip() for choice in self._choices.render(variables).split(_CUT)]
+
+    def _excess(self, variables: Mapping[str, Any], error: BoundError) -> TaskFileError | RecordError:
+        try:
+            is_large = weight(list(variables.values())) > LARGEST_VALUE // 8
+        except BoundError:
+            is_large = True
+        if is_large:
+            return RecordError(self._record(variables), f"cannot be rendered: the record is too large: {error}")
+        return TaskFileError(f"{self.where}, record {variables.get('_id', '?')}: more than a template may do: {error}")
 
     def _missing(self, variables: Mapping[str, Any], error: jinja2.UndefinedError) -> TaskFileError | RecordError:
         missing = sorted(self.variables - variables.keys())
@@ -183,6 +196,10 @@ def _compile(
         return environment.from_string(tree), frozenset(names), prompt_names
     except jinja2.TemplateSyntaxError as error:
         raise TaskFileError(f"{where}, line {error.lineno}: {error.message}") from error
+    except SecurityError as error:  # in what is worked out once, when the template is compiled
+        raise TaskFileError(f"{where}: more than a template may do: {error}") from error
+    except RecursionError as error:
+        raise TaskFileError(f"{where}: the template is too deeply nested") from error
 
 
 def _nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
@@ -193,15 +210,13 @@ def _nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
 
 
 @cache
-def _environment(fidelity: Fidelity) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
+def _environment(fidelity: Fidelity) -> BoundedEnvironment:
+    environment = BoundedEnvironment(undefined=jinja2.StrictUndefined)
     environment.globals["zip"] = zip
-    # What draws random numbers would make two builds differ.
-    del environment.globals["lipsum"], environment.filters["random"]
     if fidelity == "original":
         environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _refuse}
     else:
-        environment.filters["tojson"] = _tojson
+        environment.set_filter("tojson", _tojson)
     return environment
 
 

@@ -48,7 +48,7 @@ from sciriff.store import Store
 
 logger = logging.getLogger(__name__)
 
-ORDER: Final = ("builds", "build", "combine", "docs", "mix", "predictions", "score", "publish", "ledger")
+ORDER: Final = ("builds", "build", "combine", "docs", "report", "mix", "predictions", "score", "publish", "ledger")
 """Kinds of units, the first parts of their names: who holds one waits only for units of later kinds."""
 
 _SECONDS_BEFORE_TELLING = 1.0
@@ -57,7 +57,11 @@ _SECONDS_FOR_LAST_BEAT = 2.0
 
 
 class Lease:
-    """One attempt to hold a unit, and the holding of it. Use :func:`lease`."""
+    """One attempt to hold a unit, and the holding of it. Use :func:`lease`.
+
+    Attributes:
+        waited: whether it had to be waited for.
+    """
 
     def __init__(self, board: Board, *, alike: str = "", fallback: Callable[[], Board] | None = None) -> None:
         """Claim nothing yet.
@@ -70,6 +74,7 @@ class Lease:
         self._board, self._fallback = board, fallback
         self._alike = digest(alike)[:8] if alike else ""
         self._name = ""
+        self.waited = False
         self._process = os.getpid()
         self._ended = threading.Event()
         self._beating: threading.Thread | None = None
@@ -111,7 +116,7 @@ class Lease:
         tell: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
     ) -> bool:
-        """Wait until the unit is held; returns whether that took any waiting.
+        """Wait until the unit is held; returns whether that took any waiting (``waited``, too).
 
         Args:
             doing: what is going on, for those who wait, e.g. ``scierc_ner is being built``.
@@ -122,10 +127,10 @@ class Lease:
             StoppedError: if the waiting was ended.
             StoreError: if the store cannot be read or written.
         """
-        began, told, waited = time.monotonic(), False, False
+        began, told = time.monotonic(), False
         try:
             while rivals := self.attempt():
-                waited = True
+                self.waited = True
                 if doing and not told and time.monotonic() - began >= _SECONDS_BEFORE_TELLING:
                     told = self._tell(rivals, doing, tell or logger.warning)
                 pause = self._board.seconds_between_looks * random.uniform(0.7, 1.0)
@@ -136,7 +141,7 @@ class Lease:
         except BaseException:
             self.release()
             raise
-        return waited
+        return self.waited
 
     def _rivals(self, names: list[str]) -> list[str]:
         """Others whose claims exclude ours; those of the dead are taken down."""

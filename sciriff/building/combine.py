@@ -8,7 +8,8 @@ itself gives the whole order while only one task's ids are in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self
@@ -33,6 +34,7 @@ from sciriff.building.overlaps import (
 from sciriff.building.spool import LineSpool, Slot
 from sciriff.errors import StoreError
 from sciriff.hashing import digest, file_sha256
+from sciriff.leases import Lease, lease
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
@@ -79,7 +81,12 @@ class CombineOutcome:
 
 
 def combine(
-    store: Store, *, windows: Sequence[int], tasks: Sequence[str], target: Store | None = None
+    store: Store,
+    *,
+    windows: Sequence[int],
+    tasks: Sequence[str] | None = None,
+    target: Store | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> CombineOutcome:
     """Write ``instructions_hf/{window}/{train,validation,test}.{jsonl,parquet}``, the dataset card and croissant.json.
 
@@ -87,19 +94,23 @@ def combine(
         store: where the built tasks lie.
         windows: context windows, in tokens.
         tasks: the tasks to take; those without a valid manifest at a window are left out there, named in the outcome.
+            None for all that are built at any of the windows.
         target: where the dataset goes; None for the same store.
+        tell: told if another run has to be waited for; the log if None.
 
     Raises:
-        StoreError: if the store cannot be read or written, or a task file holds a record of another task.
+        StoreError: if the store cannot be read or written, or a task file holds a record of another task or was changed
+            while it was read.
     """
     target = target or store
     target.sweep_staging()
-    ordered = sorted(set(tasks), key=_id_prefix)
-    outcome = CombineOutcome(
-        tuple(_combine_window(store, target, window, ordered) for window in windows), f"{COMBINED}/{CARD}"
-    )
-    _write_descriptions(store, target)
-    return outcome
+    with lease(target, "combine", doing="the dataset is being combined", tell=tell) as held:
+        if tasks is None:  # asked for now: those that were built while another run combined would be left out
+            tasks = [task for window in windows for task in built_tasks(store, window)]
+        ordered = sorted(set(tasks), key=_id_prefix)
+        combined = tuple(_combine_window(store, target, window, ordered, held) for window in windows)
+        _write_descriptions(store, target)
+    return CombineOutcome(combined, f"{COMBINED}/{CARD}")
 
 
 def built_tasks(store: Store, window: int) -> list[str]:
@@ -128,7 +139,7 @@ def _folder(window: int, task: str) -> str:
     return f"{INSTRUCTIONS}/{window}/{task}"
 
 
-def _combine_window(store: Store, target: Store, window: int, tasks: Sequence[str]) -> CombinedWindow:
+def _combine_window(store: Store, target: Store, window: int, tasks: Sequence[str], held: Lease) -> CombinedWindow:
     folder = f"{COMBINED}/{window}"
     found = {task: store.read_manifest(_folder(window, task)) for task in tasks}
     manifests = {task: manifest for task, manifest in found.items() if manifest is not None}
@@ -146,7 +157,7 @@ def _combine_window(store: Store, target: Store, window: int, tasks: Sequence[st
     key = _key(window, manifests)
     if target.intact(folder, key):
         return _cached(target, window, folder, tuple(manifests), skipped, key)
-    rows, overlaps = _write_window(store, target, window, folder, manifests, key)
+    rows, overlaps = _write_window(store, target, window, folder, manifests, key, held)
     return CombinedWindow(window, "combined", folder, tuple(manifests), skipped, rows, key, overlaps)
 
 
@@ -168,7 +179,7 @@ def _rows_in_store(store: Store, folder: str) -> dict[str, int]:
 
 
 def _write_window(
-    store: Store, target: Store, window: int, folder: str, manifests: dict[str, dict[str, Any]], key: str
+    store: Store, target: Store, window: int, folder: str, manifests: dict[str, dict[str, Any]], key: str, held: Lease
 ) -> tuple[dict[str, int], TrainingOverlaps]:
     files: dict[str, dict[str, Any]] = {}
     rows = {}
@@ -179,7 +190,8 @@ def _write_window(
             with _SplitWriter(workspace, split) as writer:
                 for task in manifests:
                     source = f"{_folder(window, task)}/{split}.jsonl"
-                    for line in _sorted_lines(store, source, Place(task, split), workspace, entries):
+                    sha256 = manifests[task]["files"][f"{split}.jsonl"]["sha256"]
+                    for line in _sorted_lines(store, source, sha256, Place(task, split), workspace, entries):
                         writer.add(line)
             rows[split] = writer.rows
             for path in (writer.jsonl_path, writer.parquet_path):
@@ -190,6 +202,7 @@ def _write_window(
         files[OVERLAPS] = write_overlaps(overlaps, workspace / OVERLAPS)
         target.publish(f"{folder}/{OVERLAPS}", workspace / OVERLAPS)
     training = training_overlaps(overlaps, EVAL_TASKS)
+    held.require(f"combining window {window}")
     target.write_manifest(
         folder,
         {
@@ -206,11 +219,15 @@ def _write_window(
     return rows, training
 
 
-def _sorted_lines(store: Store, path: str, place: Place, workspace: Path, entries: list[Entry]) -> Iterator[bytes]:
+def _sorted_lines(
+    store: Store, path: str, sha256: str, place: Place, workspace: Path, entries: list[Entry]
+) -> Iterator[bytes]:
     """Yield the lines of one task's split in the combined record shape, sorted by id, stably; ``entries`` grows."""
     places: list[tuple[str, int, Slot]] = []
+    hasher = hashlib.sha256()
     with LineSpool(workspace) as spool, store.open_read(path) as stream:
         for number, line in enumerate(stream, start=1):
+            hasher.update(line)
             instance = orjson.loads(line)
             record = combined_record(instance)
             instance_id = record["_instance_id"]
@@ -221,6 +238,11 @@ def _sorted_lines(store: Store, path: str, place: Place, workspace: Path, entrie
                 )
             entries.append(entry_of_line(place, instance))
             places.append((instance_id, number, spool.add(orjson.dumps(record) + b"\n")))
+        if hasher.hexdigest() != sha256:
+            raise StoreError(
+                f"{store.path(path)} was replaced while it was being combined, by a build that runs at the same time; "
+                "combine again when that is done"
+            )
         places.sort()
         yield from spool.read(slot for _, _, slot in places)
 

@@ -79,10 +79,9 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
     _refuse_lesser_source(plan, source, shop)
     before = _versions(recipe, shop.store) if shop.force else ()
     with _lease(recipe, shop) as held:
-        if held.waited:  # whoever was before us may have done it
-            is_new = not shop.force or _versions(recipe, shop.store) != before
-            if is_new and not why_build(shop.store, recipe):
-                return _cached(recipe, shop.store, started)
+        is_new = not shop.force or _versions(recipe, shop.store) != before
+        if is_new and not why_build(shop.store, recipe):  # another run has just done it
+            return _cached(recipe, shop.store, started)
         manifests = _build(plan, recipe, source, tokenizer, shop, held)
     if not manifests:
         return _cached(recipe, shop.store, started)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from sciriff.building.instances import CHAT_MARKUP_TOKENS, Instance
 from sciriff.building.suites import columns
 from sciriff.errors import TaskFileError
 from sciriff.hashing import digest, file_sha256
+from sciriff.leases import Lease, lease
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 
 if TYPE_CHECKING:
@@ -146,29 +147,50 @@ def result_path(task: str) -> str:
     return f"{DOCS}/results/{task}.json"
 
 
-def publish_docs(store: Store) -> str:
+def publish_docs(store: Store, tell: Callable[[str], None] | None = None) -> str:
     """Make the site of all validation results in the store, unless it is there and made of these very results.
+
+    Args:
+        store: the artifacts.
+        tell: told if another run has to be waited for; the log if None.
 
     Returns:
         The site's start page, relative to the store's root; empty if nothing was ever validated.
+
+    Raises:
+        StoreError: if the store cannot be read or written.
     """
-    names = [name for name in store.files(f"{DOCS}/results") if name.endswith(".json")]
-    if not names:
+    results = _results(store)
+    if not results:
         return ""
-    results = {Path(name).stem: store.read_bytes(f"{DOCS}/results/{name}") for name in names}
-    key = digest({task: hashlib.sha256(result).hexdigest() for task, result in results.items()})
-    if not store.intact(DOCS, key):
-        with _ONE_AT_A_TIME, store.workspace() as workspace:
-            site = workspace / "data_docs"
-            written = build_data_docs({task: orjson.loads(result) for task, result in results.items()}, site)
-            files = {
-                name: {"sha256": file_sha256(site / name), "bytes": (site / name).stat().st_size} for name in written
-            }
-            store.delete(f"{DOCS}/{MANIFEST}")
-            for name in written:
-                store.publish(f"{DOCS}/{name}", site / name)
-        store.write_manifest(DOCS, {"schema": SCHEMA_VERSION, "kind": "data docs", "key": key, "files": files})
+    if not store.intact(DOCS, _docs_key(results)):
+        with lease(store, "docs", doing="the Data Docs are being made", tell=tell) as held:
+            results = _results(store)
+            if not store.intact(DOCS, _docs_key(results)):
+                _publish_docs(store, results, held)
     return f"{DOCS}/{START_PAGE}"
+
+
+def _results(store: Store) -> dict[str, bytes]:
+    names = [name for name in store.files(f"{DOCS}/results") if name.endswith(".json")]
+    return {Path(name).stem: store.read_bytes(f"{DOCS}/results/{name}") for name in names}
+
+
+def _docs_key(results: Mapping[str, bytes]) -> str:
+    return digest({task: hashlib.sha256(result).hexdigest() for task, result in results.items()})
+
+
+def _publish_docs(store: Store, results: Mapping[str, bytes], held: Lease) -> None:
+    with _ONE_AT_A_TIME, store.workspace() as workspace:
+        site = workspace / "data_docs"
+        written = build_data_docs({task: orjson.loads(result) for task, result in results.items()}, site)
+        files = {name: {"sha256": file_sha256(site / name), "bytes": (site / name).stat().st_size} for name in written}
+        store.delete(f"{DOCS}/{MANIFEST}")
+        for name in written:
+            store.publish(f"{DOCS}/{name}", site / name)
+    held.require("the Data Docs")
+    manifest = {"schema": SCHEMA_VERSION, "kind": "data docs", "key": _docs_key(results), "files": files}
+    store.write_manifest(DOCS, manifest)
 
 
 def _expectation_suite(task: str, suite: Mapping[str, Any]) -> ExpectationSuite:

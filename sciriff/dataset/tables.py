@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sciriff.hashing import digest, file_sha256
+from sciriff.leases import lease
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 
 Rows = Sequence[Mapping[str, Any]]
@@ -33,23 +34,25 @@ def publish_tables(
     Raises:
         StoreError: if the store cannot be written.
     """
-    files: dict[str, dict[str, Any]] = {}
-    store.delete(f"{folder}/{MANIFEST}")
-    with store.workspace() as workspace:
-        for name, (rows, columns) in tables.items():
-            path = workspace / f"{name}.parquet"
-            _write_parquet(path, rows, columns)
-            files[path.name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size, "rows": len(rows)}
-            store.publish(f"{folder}/{path.name}", path)
-        for name, content in (pages or {}).items():
-            path = workspace / name
-            path.write_bytes(content)
-            files[name] = {"sha256": file_sha256(path), "bytes": len(content)}
-            store.publish(f"{folder}/{name}", path)
-    given = dict(parameters or {})
-    key = digest([SCHEMA_VERSION, kind, given, files])
-    manifest = {"schema": SCHEMA_VERSION, "kind": kind, "key": key, "parameters": given, "files": files}
-    store.write_manifest(folder, manifest)
+    with lease(store, f"report/{folder}", doing=f"{folder} is being written") as held:
+        files: dict[str, dict[str, Any]] = {}
+        store.delete(f"{folder}/{MANIFEST}")
+        with store.workspace() as workspace:
+            for name, (rows, columns) in tables.items():
+                path = workspace / f"{name}.parquet"
+                _write_parquet(path, rows, columns)
+                files[path.name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size, "rows": len(rows)}
+                store.publish(f"{folder}/{path.name}", path)
+            for name, content in (pages or {}).items():
+                path = workspace / name
+                path.write_bytes(content)
+                files[name] = {"sha256": file_sha256(path), "bytes": len(content)}
+                store.publish(f"{folder}/{name}", path)
+        given = dict(parameters or {})
+        key = digest([SCHEMA_VERSION, kind, given, files])
+        manifest = {"schema": SCHEMA_VERSION, "kind": kind, "key": key, "parameters": given, "files": files}
+        held.require(folder)
+        store.write_manifest(folder, manifest)
 
 
 def _write_parquet(path: Path, rows: Rows, columns: Mapping[str, str]) -> None:

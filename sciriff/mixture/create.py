@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,6 +21,7 @@ from sciriff.building.progress import Progress, Silent, Stage
 from sciriff.building.spool import LineSpool, Slot
 from sciriff.errors import SourceError, StoreError, UsageError
 from sciriff.hashing import digest, file_sha256, keyed_rank
+from sciriff.leases import Lease, lease
 from sciriff.mixture.chat import chat_record, fault, is_science
 from sciriff.mixture.tulu import read_chat_rows
 from sciriff.store import SCHEMA_VERSION, Store, sealed
@@ -118,7 +119,7 @@ def create_mixture(
         raise UsageError(f"0 instances per task with tulu={tulu} is an empty mixture; use tulu=all or more instances")
 
     stem = mixture_name(instances_per_task, tulu, include_eval_tasks)
-    manifests = {task: store.read_manifest(f"{INSTRUCTIONS}/{window}/{task}") or {} for task in tasks}
+    manifests = {task: store.read_manifest(_task_folder(window, task)) or {} for task in tasks}
     inputs = {
         "tasks": {task: [manifest["key"], manifest["files"]["train.jsonl"]] for task, manifest in manifests.items()},
         "tulu": [_tulu_sha256(path) for path in files],
@@ -131,46 +132,104 @@ def create_mixture(
         "seed": seed,
     }
     key = digest([SCHEMA_VERSION, "mixture", inputs, parameters])
-    path, manifest_path = f"{MIXTURES}/{stem}.jsonl", f"{MIXTURES}/{stem}.manifest.json"
+    wanted = _Wanted(stem, key, window, manifests, held_out, files, inputs, parameters)
     store.sweep_staging()
-    done = store.read_manifest_file(manifest_path) or {}
-    if done.get("key") == key and not store.damaged(MIXTURES, done):
-        counts = done["counts"]
-        return MixtureOutcome("cached", path, counts["tasks"], held_out, counts["tulu"], counts["dropped"], key)
+    if found := _kept(wanted, store):
+        return found
+    progress = progress or Silent()
+    with lease(store, f"mix/{stem}", doing=f"{stem} is being mixed", tell=progress.log) as held:
+        return _kept(wanted, store) or _mix(wanted, store, progress, held)
 
-    for task, manifest in manifests.items():
-        if bad := store.damaged(f"{INSTRUCTIONS}/{window}/{task}", manifest):
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A mixture that is asked for: its name and key, and what it is made of."""
+
+    stem: str
+    key: str
+    window: int
+    manifests: Mapping[str, dict[str, Any]]
+    held_out: tuple[str, ...]
+    files: tuple[Path, ...]
+    inputs: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+
+    @property
+    def path(self) -> str:
+        return f"{MIXTURES}/{self.stem}.jsonl"
+
+    @property
+    def manifest_path(self) -> str:
+        return f"{MIXTURES}/{self.stem}.manifest.json"
+
+
+def _kept(wanted: _Wanted, store: Store) -> MixtureOutcome | None:
+    """The mixture, if it is there for these very inputs."""
+    done = store.read_manifest_file(wanted.manifest_path) or {}
+    if done.get("key") != wanted.key or store.damaged(MIXTURES, done):
+        return None
+    counts = done["counts"]
+    return MixtureOutcome(
+        "cached", wanted.path, counts["tasks"], wanted.held_out, counts["tulu"], counts["dropped"], wanted.key
+    )
+
+
+def _mix(wanted: _Wanted, store: Store, progress: Progress, held: Lease) -> MixtureOutcome:
+    """Write the mixture and its manifest."""
+    window, parameters = wanted.window, wanted.parameters
+    seed, tulu = parameters["seed"], parameters["tulu"]
+    for task, manifest in wanted.manifests.items():
+        if bad := store.damaged(_task_folder(window, task), manifest):
             raise StoreError(
                 f"{', '.join(bad)} of {task} at window {window} missing or changed since the build; run "
                 f"`sciriff build --tasks {task}` again"
             )
     with store.workspace() as workspace, LineSpool(workspace) as spool:
-        progress = progress or Silent()
         science, general = _Order(seed, "science", spool), _Order(seed, "tulu", spool)
         taken = {}
-        with progress.stage("mixture: science tasks", len(tasks)) as stage:
-            for task in tasks:
-                taken[task] = _take_science(store, window, task, instances_per_task, science)
+        with progress.stage("mixture: science tasks", len(wanted.manifests)) as stage:
+            for task in wanted.manifests:
+                taken[task] = _take_science(store, window, task, parameters["instances_per_task"], science)
                 stage.advance(note=task)
         with progress.stage("mixture: Tulu rows") as stage:
             limit = None if tulu == "all" else sum(taken.values())
-            dropped = _take_tulu(files, seed, limit, general, stage)
+            dropped = _take_tulu(wanted.files, seed, limit, general, stage)
         placed = sorted([*science.placed, *general.placed])
-        store.delete(manifest_path)
-        entry = _publish(store, path, spool.read(item.slot for item in placed), workspace / "mixture.jsonl")
+        _refuse_replaced(wanted, store)
+        held.require(wanted.stem)
+        store.delete(wanted.manifest_path)
+        entry = _publish(store, wanted.path, spool.read(item.slot for item in placed), workspace / "mixture.jsonl")
     counts = {"tasks": taken, "tulu": len(general.placed), "dropped": dropped}
     manifest = {
         "schema": SCHEMA_VERSION,
-        "key": key,
+        "key": wanted.key,
         "kind": "mixture",
-        "inputs": inputs,
+        "inputs": wanted.inputs,
         "parameters": parameters,
         "counts": counts,
-        "provenance": provenance(manifests),
-        "files": {f"{stem}.jsonl": entry | {"rows": len(placed)}},
+        "provenance": provenance(wanted.manifests),
+        "files": {f"{wanted.stem}.jsonl": entry | {"rows": len(placed)}},
     }
-    store.write_bytes(manifest_path, sealed(manifest))
-    return MixtureOutcome("written", path, taken, held_out, len(general.placed), dropped, key)
+    held.require(wanted.stem)
+    store.write_bytes(wanted.manifest_path, sealed(manifest))
+    return MixtureOutcome("written", wanted.path, taken, wanted.held_out, len(general.placed), dropped, wanted.key)
+
+
+def _refuse_replaced(wanted: _Wanted, store: Store) -> None:
+    """Make sure that the tasks were not built anew while they were read.
+
+    Who publishes a task takes its manifest away before it touches the files.
+    """
+    for task, manifest in wanted.manifests.items():
+        if store.read_manifest(_task_folder(wanted.window, task)) != manifest:
+            raise StoreError(
+                f"{task} at window {wanted.window} was replaced while it was being mixed, by a build that runs at the "
+                "same time; mix again when that is done"
+            )
+
+
+def _task_folder(window: int, task: str) -> str:
+    return f"{INSTRUCTIONS}/{window}/{task}"
 
 
 class _Order:
@@ -192,7 +251,7 @@ class _Order:
 def _take_science(store: Store, window: int, task: str, limit: int | None, order: _Order) -> int:
     """Spool the first records of a task's training split; return how many."""
     taken = 0
-    with store.open_read(f"{INSTRUCTIONS}/{window}/{task}/train.jsonl") as stream:
+    with store.open_read(f"{_task_folder(window, task)}/train.jsonl") as stream:
         for line in stream:
             if taken == limit:
                 break

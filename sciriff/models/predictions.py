@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sciriff.errors import StoreError
+from sciriff.leases import lease
 from sciriff.models.lines import dump_line, load_json
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 
 PREDICTIONS = "results/predictions"
 FILE = "predictions.jsonl"
+
+
+class ReplacedError(StoreError):
+    """Predictions are not those any more that they were."""
 
 
 class Predictions(NamedTuple):
@@ -52,7 +57,7 @@ def kept_predictions(folder: str, key: str, store: Store) -> Predictions | None:
 def keep_predictions(
     folder: str, key: str, lines: Iterable[Mapping[str, Any]], about: Mapping[str, Any], store: Store
 ) -> Predictions:
-    """Write predictions, in place of those that are there.
+    """Write predictions, in place of those that are there; another run that writes the same is waited for instead.
 
     Args:
         folder: see :func:`predictions_folder`.
@@ -64,12 +69,17 @@ def keep_predictions(
     Raises:
         StoreError: if the store cannot be written.
     """
-    with store.workspace() as workspace:
-        entry = _write(workspace / FILE, lines)
-        store.delete(f"{folder}/{MANIFEST}")
-        store.publish(f"{folder}/{FILE}", workspace / FILE)
-    manifest = {"schema": SCHEMA_VERSION, "kind": "predictions", "key": key, **about, "files": {FILE: entry}}
-    store.write_manifest(folder, manifest)
+    unit = f"predictions/{folder.removeprefix(f'{PREDICTIONS}/')}"
+    with lease(store, unit, doing=f"{folder} is being written") as held:
+        if kept := kept_predictions(folder, key, store):
+            return kept
+        with store.workspace() as workspace:
+            entry = _write(workspace / FILE, lines)
+            held.require(folder)
+            store.delete(f"{folder}/{MANIFEST}")
+            store.publish(f"{folder}/{FILE}", workspace / FILE)
+        manifest = {"schema": SCHEMA_VERSION, "kind": "predictions", "key": key, **about, "files": {FILE: entry}}
+        store.write_manifest(folder, manifest)
     return Predictions(f"{folder}/{FILE}", entry["sha256"], str(about["model_identity"]), reused=False)
 
 
@@ -84,8 +94,24 @@ def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {"sha256": hasher.hexdigest(), "bytes": size, "rows": rows}
 
 
-def read_predictions(store: Store, path: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
-    """The lines of a predictions artifact, in order; at most so many."""
+def read_predictions(store: Store, path: str, limit: int | None = None, sha256: str = "") -> Iterator[dict[str, Any]]:
+    """The lines of a predictions artifact, in order; at most so many.
+
+    Raises:
+        ReplacedError: at the end, if a hash is given and what was read has another one.
+        StoreError: if the artifact cannot be read.
+    """
+    hasher = hashlib.sha256()
     with store.open_read(path) as stream:
-        for line in islice(stream, limit):
-            yield load_json(line)
+        for number, line in enumerate(stream):
+            is_wanted = limit is None or number < limit
+            if is_wanted:
+                yield load_json(line)
+            elif not sha256:
+                return
+            hasher.update(line)
+    if sha256 and hasher.hexdigest() != sha256:
+        raise ReplacedError(
+            f"{store.path(path)} was replaced while it was in use, by a run of the same model with other options or "
+            "replies; run the same command again when that is done"
+        )

@@ -20,7 +20,7 @@ from sciriff.models.openai_batch import PendingError
 from sciriff.models.openai_live import LiveBackend
 from sciriff.models.openai_server import Server, find_server, require_access
 from sciriff.models.plan import AskOptions
-from sciriff.models.predictions import read_predictions
+from sciriff.models.predictions import ReplacedError, read_predictions
 from sciriff.models.quote import Quote, estimate_for, quote
 from sciriff.models.registry import ModelSpec
 from sciriff.models.requests import Answer, Prompt, Request, make_request
@@ -267,7 +267,10 @@ class _Judging:
         elif not self.ledger.answers and (why := self._no_access()):
             self.done[run.run_id] = _leave(run, judge, JudgeState.STOPPED, why, self.store)
         else:
-            self._open.append(self._opened(run, judge))
+            try:
+                self._open.append(self._opened(run, judge))
+            except ReplacedError as error:
+                self.done[run.run_id] = _leave(run, judge, JudgeState.STOPPED, str(error), self.store, error)
 
     def _no_access(self) -> str:
         """Why the judge cannot even be tried; empty if it can."""
@@ -275,7 +278,7 @@ class _Judging:
 
     def _opened(self, run: Run, judge: Judge) -> _OpenRun:
         task = eval_task(run.task)
-        predictions = list(read_predictions(self.store, run.predictions))
+        predictions = list(read_predictions(self.store, run.predictions, sha256=run.predictions_sha256))
         places = sampled(len(predictions), judge.most, judge.seed)
         cases = tuple(make_case(task, predictions[place]) for place in places)
         first = tuple(self._request(run, case, first_question(case)) for case in cases)

@@ -40,6 +40,7 @@ def write_raw_predictions(run: Run, store: Store) -> dict[Profile, Entry]:
         The entries for :func:`write_metric_files`.
 
     Raises:
+        ReplacedError: if the predictions are others by now; nothing is written then.
         StoreError: if the predictions cannot be read, or the store cannot be written.
     """
     kept = {profile: entry for profile in Profile if (entry := _kept_raw(run, files_folder(run, profile), store))}
@@ -58,7 +59,7 @@ def _kept_raw(run: Run, folder: str, store: Store) -> Entry | None:
 def _write_raw(run: Run, folders: Mapping[Profile, str], store: Store) -> dict[Profile, Entry]:
     with store.workspace() as workspace:
         files = {profile: _HashedFile(workspace / profile.value) for profile in folders}
-        for prediction in read_predictions(store, run.predictions, run.sample_limit):
+        for prediction in read_predictions(store, run.predictions, run.sample_limit, run.predictions_sha256):
             reply = prediction["reply"]
             lines: dict[str | None, bytes] = {}
             for profile, file in files.items():

@@ -167,13 +167,13 @@ class _Run(Generic[AnyUnit, Result]):
     def _look(self) -> None:
         """See whether the cluster has workers at all, and start what lags a second time where some are idle."""
         now, idle = self._clock(), self.engine.idle()
-        self._empty_since = None if self.engine.workers() else (self._empty_since or now)
+        self._empty_since = None if self.engine.workers() else _earlier(self._empty_since, now)
         if self.jobs and self._empty_since is not None and now - self._empty_since > self._patience.empty_seconds:
             raise ClusterLostError(
                 f"the cluster has had no worker for {self._patience.empty_seconds:.0f} s; start some, then run the "
                 "same command again: what is finished is kept"
             )
-        self._idle_since = None if not idle else (self._idle_since or now)
+        self._idle_since = _earlier(self._idle_since, now) if idle else None
         if self._idle_since is None or not self._seconds or self._suspects:
             return
         limit = max(self._patience.lag_seconds, self._patience.lag_factor * median(self._seconds))
@@ -184,6 +184,10 @@ class _Run(Generic[AnyUnit, Result]):
             self._twins.add(place)
             self._log(f"{self.units[place].label}: takes much longer than the others; started a second time elsewhere")
             self._start(place, elsewhere=True)
+
+
+def _earlier(since: float | None, now: float) -> float:
+    return now if since is None else since
 
 
 def _spelled(error: BaseException) -> str:

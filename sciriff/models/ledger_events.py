@@ -10,18 +10,24 @@ A part of a ledger is JSON lines, each one event:
 - ``{"batch": id, "submission": id, "keys": [...]}``: the server took them under that batch id.
 - ``{"collected": id, "status": ...}``: the batch has ended and all it brought is in the ledger; or the submission of
   that id never became a batch.
+
+Each ends with ``"crc32"``, eight hex digits over the line without it, so that a reply that a disk has changed is not
+taken for what the model said: it counts as none, and is asked for again. Parts of older releases have none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from sciriff.models.lines import dump_line, load_json
 from sciriff.models.requests import Answer
 
 VERSION = 1
+_CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}\n?\Z')
 
 _ANSWER_DEFAULTS: Mapping[str, Any] = {
     "finish_reason": None,
@@ -61,6 +67,7 @@ class History:
         submitted: key -> how often it was put into a batch since it last got an answer.
         lost_tries: tries told of in answers that may have been billed for nothing.
         torn: lines that are no events: what was being written when a process was killed.
+        damaged: part -> lines that were events once and were changed or cut since.
     """
 
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -71,10 +78,18 @@ class History:
     submitted: dict[str, int] = field(default_factory=dict)
     lost_tries: int = 0
     torn: int = 0
+    damaged: dict[str, int] = field(default_factory=dict)
+    _with_checksums: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def read(self, part: str, lines: Iterable[bytes]) -> None:
         """Take in lines of a part."""
         for line in lines:
+            whole = _is_whole(line)
+            if whole:
+                self._with_checksums.add(part)
+            elif whole is not None or (part in self._with_checksums and _is_json(line)):
+                self.damaged[part] = self.damaged.get(part, 0) + 1
+                continue
             try:
                 self.add(part, load_json(line))
             except (ValueError, TypeError, KeyError):
@@ -137,6 +152,28 @@ class History:
         return sum(len(keys) for part, keys in self.sent.items() if part not in alive)
 
 
+def _line(event: Mapping[str, Any]) -> bytes:
+    """An event as a line with its checksum."""
+    plain = dump_line(event).rstrip(b"\n")
+    return b'%b,"crc32":"%08x"}\n' % (plain[:-1], crc32(plain))
+
+
+def _is_whole(line: bytes) -> bool | None:
+    """Whether a line is what its checksum says; None if it has none."""
+    found = _CHECKSUM.search(line)
+    if found is None:
+        return None
+    return crc32(line[: found.start()] + b"}") == int(found[1], 16)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        load_json(line)
+    except ValueError:
+        return False
+    return True
+
+
 def is_settled(answer: Answer | None) -> bool:
     """Whether asking (again) is of no use: there is a reply, or an error that stays."""
     return answer is not None and (answer.text is not None or answer.final)
@@ -144,7 +181,7 @@ def is_settled(answer: Answer | None) -> bool:
 
 def header(identity: str, model: str) -> bytes:
     """The first line of a part."""
-    return dump_line({"ledger": VERSION, "identity": identity, "model": model})
+    return _line({"ledger": VERSION, "identity": identity, "model": model})
 
 
 def answer_line(answer: Answer, label: str = "") -> bytes:
@@ -160,7 +197,7 @@ def answer_line(answer: Answer, label: str = "") -> bytes:
             event[name] = value
     if label:
         event["label"] = label
-    return dump_line(event)
+    return _line(event)
 
 
 def _answer(event: Mapping[str, Any]) -> Answer:
@@ -184,20 +221,20 @@ def _answer(event: Mapping[str, Any]) -> Answer:
 
 def sent_line(key: str) -> bytes:
     """The sending of a request as an event."""
-    return dump_line({"sent": key})
+    return _line({"sent": key})
 
 
 def submission_line(submission: Submission) -> bytes:
     """A submission as an event: about to happen, or, with its batch, done."""
     event: dict[str, Any] = {"submission": submission.id, "keys": submission.keys}
-    return dump_line({"batch": submission.batch, **event} if submission.batch else event)
+    return _line({"batch": submission.batch, **event} if submission.batch else event)
 
 
 def claim_line(keys: Sequence[str]) -> bytes:
     """The claim of keys as an event."""
-    return dump_line({"claim": keys})
+    return _line({"claim": keys})
 
 
 def collected_line(name: str, status: str) -> bytes:
     """The end of a batch or submission as an event."""
-    return dump_line({"collected": name, "status": status})
+    return _line({"collected": name, "status": status})

@@ -376,7 +376,7 @@ class Life:
         """What is visible must be whole, and of a clean run; what is finished is remembered."""
         final = self.clean.files[COMMANDS[-1]]
         for name, sha256 in self.place.files().items():
-            if sha256 and not name.startswith((".staging", "results/metrics", "results/report")):
+            if sha256 and not name.startswith((".staging", ".leases", "results/metrics", "results/report")):
                 assert final.get(name) == sha256, f"{name} is no file of a clean run"
         store, files = self.place.store, {}
         for name in [name for name in store.files("") if name.endswith(MANIFEST)]:

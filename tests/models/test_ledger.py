@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sciriff.errors import StoreError
 from sciriff.models import ledger_parts
 from sciriff.models.ledger import Ledger, open_ledger
-from sciriff.models.ledger_events import History, answer_line, is_settled
+from sciriff.models.ledger_events import History, answer_line, header, is_settled
 from sciriff.models.requests import Answer
 from sciriff.store import Store
 
@@ -86,6 +86,52 @@ def test_lines_that_are_no_events_are_counted_and_nothing_else(lines: list[bytes
     history.read("part", [*lines, b'{"key": 3}', b'{"sent": []}', b'{"ledger": 99}', b"{}", b'{"batch": "b"}'])
     assert history == History(torn=len(lines) + 5, sent=history.sent)
     assert not any(history.sent.values())
+
+
+@given(st.data())
+def test_a_flipped_bit_is_found(data: st.DataObject) -> None:
+    """Whatever bit of a line it is: the line counts as none, and those around it are read."""
+    lines = [header(IDENTITY, "m"), *(answer_line(reply(key, f"reply {key}")) for key in "abc")]
+    place = data.draw(st.integers(0, len(lines[2]) - 2))
+    flipped = bytearray(lines[2])
+    flipped[place] ^= 1 << data.draw(st.integers(0, 7))
+    lines[2:3] = bytes(flipped).splitlines(keepends=True)
+    history = History()
+    history.read("part", lines)
+    assert history.answers == {key: reply(key, f"reply {key}") for key in "ac"}
+    assert sum(history.damaged.values()) + history.torn >= 1
+
+
+def test_a_line_of_an_older_release_has_no_checksum_and_counts() -> None:
+    history = History()
+    history.read("old", [b'{"ledger":1,"identity":"i","model":"m"}', b'{"key":"a","text":"yes"}'])
+    assert (history.answers["a"].text, history.damaged, history.torn) == ("yes", {}, 0)
+
+
+def test_damage_is_told_by_the_name_of_the_part(store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_ledger(store, IDENTITY, "m", tmp_path) as ledger:
+        ledger.record(reply("a"))
+        ledger.record(reply("b"))
+    [name] = parts(store)
+    path = Path(store.path(f"results/ledger/{'a' * 16}/{name}"))
+    path.write_bytes(path.read_bytes().replace(b'"key":"a"', b'"key":"c"'))
+    with open_ledger(store, IDENTITY, "m", tmp_path) as ledger:
+        assert set(ledger.answers) == {"b"}
+    assert f"not as they were written, in {name.removesuffix('.jsonl')} (1)" in caplog.text
+
+
+def test_parts_keep_their_order_when_the_clock_goes_backwards(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first reply stays the first, and an error that a later run got past is past."""
+    now = ledger_parts.time.time_ns()
+    for hours, answers in ((0, [failure("a"), reply("b", "first")]), (9, [reply("a"), reply("b", "second")])):
+        monkeypatch.setattr(ledger_parts.time, "time_ns", lambda hours=hours: now - hours * 3_600 * 10**9)
+        with open_ledger(store, IDENTITY, "m", tmp_path) as ledger:
+            for answer in answers:
+                ledger.record(answer)
+    with open_ledger(store, IDENTITY, "m", tmp_path) as ledger:
+        assert {key: answer.text for key, answer in ledger.answers.items()} == {"a": "yes", "b": "first"}
 
 
 def test_what_was_recorded_is_there_for_the_next(store: Store, tmp_path: Path) -> None:

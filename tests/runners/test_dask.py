@@ -1,0 +1,161 @@
+"""A real Dask scheduler and real workers, as processes of their own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from build_kit import sample_settings, tree
+from cluster_kit import DaskCluster, cluster_environment, dask_cluster, wait_for
+
+import sciriff
+from sciriff.building.progress import Silent
+from sciriff.errors import UsageError
+from sciriff.runners import cluster as cluster_module
+from sciriff.runners import dask_cluster as dask_module
+from sciriff.runners import open_runner
+from sciriff.settings import Settings
+
+pytest.importorskip("distributed")
+
+TASKS = ["anat_em_ner", "discomat_te", "scierc_ner"]
+WINDOWS = [4096]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    folder = tmp_path_factory.mktemp("dask")
+    with dask_cluster(folder, 2, cluster_environment(SCIRIFF_CACHE=str(folder / "cache"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Hashes of all files that a build and an evaluation on one machine make."""
+    folder = tmp_path_factory.mktemp("reference")
+    settings = sample_settings(folder / "store", folder)
+    sciriff.build(TASKS, windows=WINDOWS, settings=settings)
+    sciriff.evaluate(["gold", "lead"], tasks=["discomat_te", "scierc_ner"], settings=settings)
+    return but_the_index(folder / "store")
+
+
+def but_the_index(store: Path) -> dict[str, str]:
+    """Hashes of the files of a store; the bytes of DuckDB's are not promised."""
+    return {name: value for name, value in tree(store).items() if not name.endswith(".duckdb")}
+
+
+def on(cluster: DaskCluster, store: Path | str, workspace: Path) -> Settings:
+    return sample_settings(store, workspace, runner="dask", cluster=cluster.address)
+
+
+@contextmanager
+def killer(cluster: DaskCluster, store: Path) -> Iterator[list[int]]:
+    """Kills the first worker that is in the midst of building a task; yields who was killed."""
+    pids = {worker.pid for worker in cluster.workers}
+    killed: list[int] = []
+    over = threading.Event()
+
+    def building() -> set[int]:
+        """Workers that have a folder for unfinished work; its name tells whose it is."""
+        names = [path.name for path in store.glob(".staging/*")] if store.exists() else []
+        return {pid for pid in pids for name in names if f"-{pid}-" in name}
+
+    def kill() -> None:
+        wait_for(lambda: building() or over.is_set())
+        for pid in sorted(building())[:1]:
+            os.kill(pid, signal.SIGKILL)
+            next(worker for worker in cluster.workers if worker.pid == pid).wait()
+            killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_worker_killed_in_mid_build_changes_nothing(
+    cluster: DaskCluster, reference: dict[str, str], tmp_path: Path
+) -> None:
+    """Two workers, one of them killed with -9 while it builds: all is done by the other, with the same bytes."""
+    settings = on(cluster, tmp_path / "store", tmp_path)
+    with killer(cluster, tmp_path / "store") as killed:
+        report = sciriff.build(TASKS, windows=WINDOWS, settings=settings)
+    assert len(killed) == 1, cluster.log()
+    assert {outcome.task: outcome.state for outcome in report.outcomes} == dict.fromkeys(TASKS, "built")
+    done = sciriff.evaluate(["gold", "lead"], tasks=["discomat_te", "scierc_ner"], settings=settings)
+    assert len(done.results) == 4
+    assert not done.failures
+    assert but_the_index(tmp_path / "store") == reference
+    again = sciriff.build(TASKS, windows=WINDOWS, settings=settings)
+    assert {outcome.state for outcome in again.outcomes} == {"cached"}
+    cluster.add_worker()
+
+
+def test_no_scheduler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(dask_module, "CONNECT_SECONDS", 1)
+    settings = sample_settings(tmp_path / "store", tmp_path, runner="dask", cluster="tcp://127.0.0.1:9")
+    with pytest.raises(UsageError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 within 1 s"):
+        sciriff.build(TASKS, settings=settings)
+    with pytest.raises(UsageError, match=r"--cluster tcp://HOST:8786"):
+        sciriff.build(TASKS, settings=settings.model_copy(update={"cluster": None}))
+    with pytest.raises(UsageError, match="store in memory"):
+        sciriff.build(TASKS, settings=settings.model_copy(update={"store": "memory://x"}))
+
+
+def test_workers_of_another_release_get_no_work(
+    cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cluster_module, "installed_code", lambda: "0" * 64)
+    with pytest.raises(UsageError, match=r"worker tcp://127.0.0.1:\d+ has another sciriff than the client: .*, not"):
+        sciriff.build(TASKS, settings=on(cluster, tmp_path / "store", tmp_path))
+
+
+def test_workers_that_do_not_see_the_store_get_no_work(
+    cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextmanager
+    def unseen(_store: object) -> Iterator[str]:
+        yield ".staging/on-another-machine"
+
+    monkeypatch.setattr(cluster_module, "_probe", unseen)
+    settings = on(cluster, tmp_path / "store", tmp_path)
+    with pytest.raises(UsageError, match=rf"does not see what the client put into the store {tmp_path}/store"):
+        sciriff.build(TASKS, settings=settings)
+    assert tree(tmp_path) == {}
+
+
+def test_the_cluster_says_how_many_units_it_takes(cluster: DaskCluster, tmp_path: Path) -> None:
+    with open_runner(on(cluster, tmp_path / "store", tmp_path), Silent()) as runner:
+        assert runner is not None
+        wait_for(lambda: runner.places() == 2, cluster.log)
+
+
+@pytest.mark.slow
+def test_a_store_in_s3(
+    cluster: DaskCluster, reference: dict[str, str], s3_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Keys are the workers' own: they are in their environment, and not in what is sent."""
+    from build_kit import store_hashes
+
+    environment = cluster_environment(SCIRIFF_CACHE=str(tmp_path / "cache"), **s3_environment)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_environment.items():
+            patch.setenv(name, value)
+        with dask_cluster(tmp_path / "dask", 2, environment) as with_keys:
+            settings = on(with_keys, "s3://bucket/spread", tmp_path)
+            report = sciriff.build(TASKS, windows=WINDOWS, settings=settings)
+            assert {outcome.state for outcome in report.outcomes} == {"built"}, report.outcomes
+            sciriff.evaluate(["gold", "lead"], tasks=["discomat_te", "scierc_ner"], settings=settings)
+        assert store_hashes("s3://bucket/spread") == reference
+        with pytest.raises(UsageError, match=r"worker tcp://"):
+            sciriff.build(TASKS, windows=WINDOWS, settings=on(cluster, "s3://bucket/spread", tmp_path))

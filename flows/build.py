@@ -18,56 +18,50 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.futures import as_completed
 from prefect.states import Completed
-from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.tasks import exponential_backoff
+from prefect.utilities.annotations import NotSet
 from pydantic import Field, TypeAdapter
 
 from flows.build_artifacts import publish_build, publish_leakage, undone
-from flows.parameters import Integers, Limit, SomeNames
+from flows.parameters import Hours, Integers, Limit, SomeNames
 from flows.progress import ArtifactProgress
-from flows.runs import retry_if_it_can_pass, run_name, settings_with
-from flows.states import CACHED, end_state, error_state
+from flows.runs import run_name, settings_with
+from flows.states import CACHED, end_state, error_state, naming
 from flows.waiting import wait_for_files
+from flows.work import RETRIED, Crew, alone, done_or_told, time_limit
 from sciriff.building.options import DEFAULT_CAP, DEFAULT_SEED, DEFAULT_WINDOWS, BuildOptions
 from sciriff.building.outcome import TaskOutcome, exit_code_of
 from sciriff.building.task import folder
-from sciriff.errors import BlockedError, ExitCode, SciriffError
+from sciriff.errors import ExitCode, SciriffError
 
 if TYPE_CHECKING:
     from prefect.context import TaskRunContext
     from prefect.futures import PrefectFuture
 
     from sciriff.building.build import Build
-    from sciriff.building.combine import CombineOutcome
 
 _FETCHES_AT_ONCE = 4
 _OUTCOME = TypeAdapter(TaskOutcome)
 
 
-@task(
-    task_run_name="fetch {source}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=3,
-    retry_delay_seconds=exponential_backoff(4),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=retry_if_it_can_pass,
-)
-def fetch_source(source: str, build: Build) -> Any:
+@task(task_run_name="fetch {source}", **RETRIED)
+def fetch_source(source: str, build: Build, hours: float) -> Any:
     """Get one source onto the worker's disk; the library resumes, checks hashes and knows the mirrors."""
-    acquired = build.acquire(source)
-    if isinstance(acquired, BlockedError):
-        return error_state(acquired)
-    if isinstance(acquired, SciriffError):
-        raise acquired
-    size = sum(file.bytes for file in acquired.files.values())
-    return Completed(message=f"{len(acquired.files)} files, {size / 1e6:,.1f} MB")
+
+    def fetch() -> State[Any]:
+        acquired = build.acquire(source)
+        if isinstance(acquired, SciriffError):
+            raise acquired
+        size = sum(file.bytes for file in acquired.files.values())
+        return Completed(message=f"{len(acquired.files)} files, {size / 1e6:,.1f} MB")
+
+    return done_or_told(f"fetch {source}", fetch, hours, "run the same again: downloads go on where they stopped")
 
 
 def whole_key(_context: TaskRunContext, parameters: Mapping[str, Any]) -> str | None:
@@ -75,38 +69,58 @@ def whole_key(_context: TaskRunContext, parameters: Mapping[str, Any]) -> str | 
     build, name = parameters["build"], parameters["name"]
     key: str = "" if parameters["force"] else build.key(name)
     windows = parameters["options"].windows
-    return key if key and all(build.store.intact(folder(window, name), key) for window in windows) else None
+    try:
+        return key if key and all(build.store.intact(folder(window, name), key) for window in windows) else None
+    except SciriffError:  # a store that is away: the task itself says so, and is tried again
+        return None
 
 
-@task(task_run_name="build {name}", cache_key_fn=whole_key, persist_result=True, result_serializer="json")
-def build_task(name: str, build: Build, options: BuildOptions, force: bool) -> Any:  # noqa: ARG001
+@task(
+    task_run_name="build {name}",
+    **{**RETRIED, "cache_policy": NotSet, "persist_result": True},
+    cache_key_fn=whole_key,
+    result_serializer="json",
+)
+def build_task(name: str, build: Build, options: BuildOptions, force: bool, hours: float) -> Any:  # noqa: ARG001
     """Build one task in all windows and publish it, unless the store already has it."""
-    outcome = build.build_task(name)
-    message = outcome.message or f"build key {outcome.key}"
-    if outcome.state == "cached":
-        return Completed(name=CACHED, message=message, data=_OUTCOME.dump_python(outcome, mode="json"))
-    return end_state(exit_code_of([outcome]), message, _OUTCOME.dump_python(outcome, mode="json"))
+
+    def build_it() -> State[Any]:
+        outcome = build.build_task(name)
+        message = outcome.message or f"build key {outcome.key}"
+        if outcome.state == "cached":
+            return Completed(name=CACHED, message=message, data=_OUTCOME.dump_python(outcome, mode="json"))
+        if not outcome.done:
+            message = naming(name, message)
+        return end_state(exit_code_of([outcome]), message, _OUTCOME.dump_python(outcome, mode="json"))
+
+    return done_or_told(f"build {name}", build_it, hours, "run the same again, with more task_hours if it has to be")
 
 
-@task(task_run_name="combine", cache_policy=NO_CACHE, persist_result=False)
-def combine_tasks(build: Build, options: BuildOptions) -> CombineOutcome:
+@task(task_run_name="combine", **RETRIED)
+def combine_tasks(build: Build, options: BuildOptions, hours: float) -> Any:
     """Write the combined dataset of every window, of all tasks that are built in the store."""
     from sciriff.building.build import combine_built
 
-    return combine_built(build.store, options.windows)
+    work = partial(combine_built, build.store, options.windows)
+    return done_or_told("combine", work, hours, "run the same again, with more task_hours if it has to be")
 
 
-@task(task_run_name="leakage", cache_policy=NO_CACHE, persist_result=False)
-def check_leakage(build: Build, options: BuildOptions, limit: float) -> State[Any]:
+@task(task_run_name="leakage", **RETRIED)
+def check_leakage(build: Build, options: BuildOptions, limit: float, hours: float) -> Any:
     """Compare all built tasks at the largest window; fails if more than the limit of an evaluation split leaks."""
     from sciriff.building.progress import Silent
     from sciriff.dataset.leakage_report import report_leakage
 
-    report = report_leakage(build.store, window=max(options.windows), progress=Silent())
-    publish_leakage(build.store, report)
-    over = [f"{share:.1%} of {task}/{split}" for (task, split), share in report.over(limit).items()]
-    message = f"stands in training data, more than the {limit:.1%} of max_leakage: {', '.join(over)}"
-    return end_state(ExitCode.FAILED if over else ExitCode.DONE, message if over else "no evaluation split leaks more")
+    def check() -> State[Any]:
+        report = report_leakage(build.store, window=max(options.windows), progress=Silent())
+        publish_leakage(build.store, report)
+        over = [f"{share:.1%} of {task}/{split}" for (task, split), share in report.over(limit).items()]
+        message = f"stands in training data, more than the {limit:.1%} of max_leakage: {', '.join(over)}"
+        return end_state(
+            ExitCode.FAILED if over else ExitCode.DONE, message if over else "no evaluation split leaks more"
+        )
+
+    return done_or_told("leakage", check, hours, "run the same again, with more task_hours if it has to be")
 
 
 @flow(name="build-sciriff", flow_run_name=run_name)
@@ -125,6 +139,8 @@ def build_sciriff(
     force: bool = False,
     wait_for_manual_minutes: Annotated[float, Field(ge=0)] = 0.0,
     max_leakage: Annotated[float, Field(ge=0, le=1)] | None = None,
+    task_hours: Hours = 6.0,
+    run_hours: Hours = 48.0,
 ) -> State[Any]:
     """Rebuild SciRIFF from the primary sources.
 
@@ -146,58 +162,71 @@ def build_sciriff(
             run goes on by itself when they are there.
         max_leakage: the run fails if a larger share of any evaluation split stands in training data; not looked at if
             empty.
+        task_hours: how long a single source, task or last step may take; what takes longer is given up and fails by
+            name, and everything else goes on.
+        run_hours: how long the whole run may take.
     """
     from sciriff.building.build import Build
 
-    progress = ArtifactProgress("build-progress")
     try:
-        settings = settings_with(store=store, tokenizer=tokenizer, workers=workers, templates_dir=templates_dir)
-        options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity, split_by)
-        build = Build(tasks, options, settings, progress, force=force)
-        progress.expect(len(build.fetched) + len(build.by_hand) + len(build.tasks) + 1)
-        for sources in (build.fetched, build.by_hand):
-            _fetch(sources, build, progress)
-        shared = {"build": build, "options": options, "force": force}
-        outcomes = _build(build.tasks, settings.workers, shared, progress)
-        combining = _combine(outcomes, build, options, progress)
-        if wait_for_manual_minutes and (waiting := _waiting(outcomes, build)):
-            names = ", ".join(sorted(set(waiting.values())))
-            wait_for_files(names, build, wait_for_manual_minutes, progress, return_state=True)
-            ready = [name for name, source in waiting.items() if build.lack_of(source) is None]
-            if ready:
-                progress.expect_more(len(ready) + 1)
-                outcomes |= _build(ready, settings.workers, shared, progress)
-                combining = _combine(outcomes, build, options, progress)
-        checks = {"combining": combining}
-        if max_leakage is not None and combining is not None:
-            checks["leakage"] = check_leakage(build, options, max_leakage, return_state=True)
+        with time_limit("build-sciriff", run_hours):
+            settings = settings_with(store=store, tokenizer=tokenizer, workers=workers, templates_dir=templates_dir)
+            options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity, split_by)
+            progress = ArtifactProgress("build-progress")
+            build = Build(tasks, options, settings, progress, force=force)
+            progress.expect(len(build.fetched) + len(build.by_hand) + len(build.tasks) + 1)
+            for sources in (build.fetched, build.by_hand):
+                _fetch(sources, build, task_hours, progress)
+            shared = {"build": build, "options": options, "force": force, "hours": task_hours}
+            outcomes = _build(build.tasks, settings.workers, shared, progress)
+            combining = _combine(outcomes, build, options, task_hours, progress)
+            if wait_for_manual_minutes and (waiting := _waiting(outcomes, build)):
+                names = ", ".join(sorted(set(waiting.values())))
+                given = {"sources": names, "build": build, "minutes": wait_for_manual_minutes, "progress": progress}
+                alone(wait_for_files, given)
+                ready = [name for name, source in waiting.items() if build.lack_of(source) is None]
+                if ready:
+                    progress.expect_more(len(ready) + 1)
+                    outcomes |= _build(ready, settings.workers, shared, progress)
+                    combining = _combine(outcomes, build, options, task_hours, progress)
+            checks = {"combining": combining}
+            if max_leakage is not None and combining is not None:
+                given = {"build": build, "options": options, "limit": max_leakage, "hours": task_hours}
+                checks["leakage"] = alone(check_leakage, given)
     except SciriffError as error:
         return error_state(error)
     return _end(list(outcomes.values()), checks)
 
 
-def _fetch(sources: Sequence[str], build: Build, progress: ArtifactProgress) -> None:
-    with _threads(_FETCHES_AT_ONCE) as fetchers:
-        fetching = {name: fetchers.submit(fetch_source, {"source": name, "build": build}) for name in sources}
+def _fetch(sources: Sequence[str], build: Build, hours: float, progress: ArtifactProgress) -> None:
+    with Crew(_FETCHES_AT_ONCE) as fetchers:
+        fetching = {
+            name: fetchers.give(
+                fetch_source,
+                {"source": name, "build": build, "hours": hours},
+                tags=[f"host:{host}" for host in build.hosts(name)],
+            )
+            for name in sources
+        }
         _wait(fetching, progress)
 
 
 def _build(
     names: Sequence[str], workers: int, shared: Mapping[str, Any], progress: ArtifactProgress
 ) -> dict[str, TaskOutcome]:
-    with _threads(workers) as builders:
-        building = {name: builders.submit(build_task, {"name": name, **shared}) for name in names}
+    with Crew(workers) as builders:
+        building = {name: builders.give(build_task, {"name": name, **shared}) for name in names}
         return {name: _outcome(name, state) for name, state in _wait(building, progress).items()}
 
 
 def _combine(
-    outcomes: Mapping[str, TaskOutcome], build: Build, options: BuildOptions, progress: ArtifactProgress
+    outcomes: Mapping[str, TaskOutcome], build: Build, options: BuildOptions, hours: float, progress: ArtifactProgress
 ) -> State[Any] | None:
     """Combine what is built and show what became of all tasks; the state of combining, None if there is nothing."""
     from sciriff.building.validate import publish_docs
 
     done = any(outcome.done for outcome in outcomes.values())
-    combining: State[Any] | None = combine_tasks(build, options, return_state=True) if done else None
+    combining = alone(combine_tasks, {"build": build, "options": options, "hours": hours}) if done else None
     combined = combining.result() if combining is not None and combining.is_completed() else None
     publish_build(build.store, list(outcomes.values()), combined, publish_docs(build.store))
     progress.finished("combined" if combined is not None else "nothing combined")
@@ -210,23 +239,21 @@ def _waiting(outcomes: Mapping[str, TaskOutcome], build: Build) -> dict[str, str
     return {name: source for name, source in sources.items() if source in build.by_hand}
 
 
-def _threads(at_once: int) -> ThreadPoolTaskRunner[Any]:
-    return ThreadPoolTaskRunner(max_workers=at_once)
-
-
 def _wait(futures: Mapping[str, PrefectFuture[Any]], progress: ArtifactProgress) -> dict[str, State[Any]]:
     """Wait for task runs, of which a failed one stops no other. Name -> final state."""
-    for name, future in futures.items():
-        future.wait()
-        progress.finished(name)
+    names = {future.task_run_id: name for name, future in futures.items()}
+    for future in as_completed(list(futures.values())):
+        future.wait()  # it has ended; now it keeps its state, with the data, which the server has not
+        progress.finished(names[future.task_run_id])
     return {name: future.state for name, future in futures.items()}
 
 
 def _outcome(name: str, state: State[Any]) -> TaskOutcome:
-    """The outcome of a task build; a run that crashed left none, and failed."""
-    if state.is_failed() or state.is_crashed():
+    """The outcome of a task build; a run that crashed or was given up left none, and failed."""
+    data = state.result(raise_on_failure=False)
+    if not isinstance(data, Mapping):
         return TaskOutcome(name, "failed", state.message or state.name or "")
-    outcome = _OUTCOME.validate_python(state.result())
+    outcome = _OUTCOME.validate_python(data)
     return replace(outcome, state="cached", seconds=0.0) if state.name == CACHED else outcome
 
 

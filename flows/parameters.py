@@ -57,3 +57,6 @@ Limit = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "all"}, {"type": "null"}]}),
 ]
 """A count, or None (also written ``all``) for no limit."""
+
+Hours = Annotated[float, Field(gt=0)]
+"""How long something may take."""

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.client.schemas.objects import State
+
+from sciriff.errors import can_pass
+
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State, TaskRun
+    from prefect.client.schemas.objects import TaskRun
     from prefect.tasks import Task
 
     from sciriff.settings import Settings
     from sciriff.store import Store
 
 _LONGEST_NAME = 120
-_PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
 def run_name() -> str:
@@ -67,32 +70,18 @@ def link_to(store: Store, relative: str) -> str:
     return Path(path).resolve().as_uri() if store.is_local else path
 
 
-def can_pass(error: BaseException | None) -> bool:
-    """Whether an error may go away by itself: the network, a server that is busy or down.
-
-    Of its errors about sources the library says so itself: a :class:`TransientError` may pass; a wrong hash, a missing
-    file or a refused licence stays what it is however often one asks. Of other errors the causes count, since the
-    library wraps what went wrong in an error that says what to do.
-    """
-    import httpx
-
-    from sciriff.errors import SourceError, TransientError
-
-    while error is not None:
-        if isinstance(error, SourceError):
-            return isinstance(error, TransientError)
-        if isinstance(error, httpx.HTTPStatusError):
-            return error.response.status_code in _PASSING_STATUS
-        if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
-            return True
-        error = error.__cause__
-    return False
-
-
 def retry_if_it_can_pass(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's
-    """``retry_condition_fn`` of tasks that use the network."""
-    result = state.result(raise_on_failure=False)
-    return isinstance(result, BaseException) and can_pass(result)
+    """``retry_condition_fn`` of tasks that use the network or the store.
+
+    What a task run came to is the data of ``state``: an error that it raised, or a state that it returned, whose own
+    data is an error, or an outcome that says whether its error may pass.
+    """
+    data = state.data
+    while isinstance(data, State):
+        data = data.data
+    if isinstance(data, Mapping):
+        return bool(data.get("may_pass"))
+    return isinstance(data, BaseException) and can_pass(data)
 
 
 def escaped_lines(text: str) -> str:

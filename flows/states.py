@@ -25,6 +25,16 @@ def end_state(code: ExitCode, message: str, data: Any = None) -> State[Any]:
     return Completed(name=BLOCKED if code is ExitCode.BLOCKED else None, message=message, data=data)
 
 
-def error_state(error: SciriffError) -> State[Any]:
-    """The terminal state for an error that stopped the whole run; its message already says what to do."""
-    return end_state(ExitCode(error.exit_code), str(error))
+def error_state(error: SciriffError, name: str = "") -> State[Any]:
+    """The terminal state for an error that stopped a run; its message already says what to do.
+
+    Args:
+        error: what stopped it.
+        name: what it stopped, for messages that do not say so themselves.
+    """
+    return end_state(ExitCode(error.exit_code), naming(name, str(error)) if name else str(error), error)
+
+
+def naming(name: str, message: str) -> str:
+    """A message that says what it is about: as it stands if it does so already."""
+    return message if name.rpartition(" ")[2] in message else f"{name}: {message}"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from flows.runs import escaped_lines
 from flows.states import end_state
+from flows.work import done_or_told, pause
 from sciriff.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,14 +25,14 @@ if TYPE_CHECKING:
     from sciriff.building.build import Build
 
 SECONDS_BETWEEN_LOOKS = 10.0
+_HOURS_FOR_LOOKS = 1.0
 
 
 @task(task_run_name="wait for {sources}", cache_policy=NO_CACHE, persist_result=False)
 def wait_for_files(sources: str, build: Build, minutes: float, progress: ArtifactProgress) -> Any:
     """Look for the files of sources now and again, until all are there and right or time is up.
 
-    A look costs a few file-system calls, and the sleep between two is in the thread of the caller: a run that is
-    cancelled ends at once if that is its main thread.
+    A look costs a few file-system calls; a run that is cancelled ends at once.
 
     Args:
         sources: ids of the sources, with commas.
@@ -36,8 +40,12 @@ def wait_for_files(sources: str, build: Build, minutes: float, progress: Artifac
         minutes: when to give up.
         progress: told how long is left.
     """
+    work = partial(_look_and_wait, sources.split(", "), build, minutes, progress)
+    return done_or_told(f"wait for {sources}", work, minutes / 60 + _HOURS_FOR_LOOKS, "run the same again")
+
+
+def _look_and_wait(waiting: Sequence[str], build: Build, minutes: float, progress: ArtifactProgress) -> State[Any]:
     logger = get_run_logger()
-    waiting = sources.split(", ")
     deadline = time.monotonic() + 60 * minutes
     told = ""
     while lacking := [error for error in map(build.lack_of, waiting) if error is not None]:
@@ -49,8 +57,8 @@ def wait_for_files(sources: str, build: Build, minutes: float, progress: Artifac
             _show(f"# Waiting for you\n\n{escaped_lines(message)}\n\nThe run goes on by itself once they are there.")
         if left <= 0:
             return end_state(ExitCode.BLOCKED, f"not there after {minutes:g} minutes; {message}")
-        progress.note(f"waiting for the files of {sources}, {_span(left)}")
-        time.sleep(min(SECONDS_BETWEEN_LOOKS, left))
+        progress.note(f"waiting for the files of {', '.join(waiting)}, {_span(left)}")
+        pause(min(SECONDS_BETWEEN_LOOKS, left))
         for source in waiting:
             if build.lack_of(source) is not None:
                 build.acquire(source)

@@ -115,9 +115,9 @@ _PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 def can_pass(error: BaseException | None) -> bool:
     """Whether an error may go away by itself: the network, a server that is busy or down, a store that is away.
 
-    Of its own errors the library says so itself, where it knows (:attr:`SciriffError.may_pass`); a wrong hash, a missing
-    file, a wrong option or a refused licence stays what it is however often one asks. Of other errors the causes count,
-    since the library wraps what went wrong in an error that says what to do.
+    Of its own errors the library says so itself, where it knows (:attr:`SciriffError.may_pass`); a wrong hash, a
+    missing file, a wrong option or a refused licence stays what it is however often one asks. Of other errors the
+    causes count, since the library wraps what went wrong in an error that says what to do.
     """
     import httpx
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sciriff.errors import BlockedError, ExitCode, SciriffError
+from sciriff.errors import BlockedError, ExitCode, SciriffError, can_pass
 
 TaskState = Literal["built", "cached", "blocked", "failed"]
 
@@ -26,6 +26,7 @@ class TaskOutcome:
         seconds: wall time spent.
         key: build key; empty if it could not be computed.
         reason_to_build: why the artifacts at hand did not do (``no artifacts``, ``inputs changed``, ...); else empty.
+        may_pass: whether it failed by something that may pass, so that trying again can help: a store that is away.
     """
 
     task: str
@@ -38,6 +39,7 @@ class TaskOutcome:
     seconds: float = 0.0
     key: str = ""
     reason_to_build: str = ""
+    may_pass: bool = False
 
     @property
     def done(self) -> bool:
@@ -47,7 +49,8 @@ class TaskOutcome:
 
 def outcome_of_error(task: str, error: SciriffError, seconds: float = 0.0) -> TaskOutcome:
     """The outcome of a task that an error stopped."""
-    return TaskOutcome(task, "blocked" if isinstance(error, BlockedError) else "failed", str(error), seconds=seconds)
+    state: TaskState = "blocked" if isinstance(error, BlockedError) else "failed"
+    return TaskOutcome(task, state, str(error), seconds=seconds, may_pass=can_pass(error))
 
 
 def exit_code_of(outcomes: Sequence[TaskOutcome]) -> ExitCode:

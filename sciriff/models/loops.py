@@ -7,11 +7,29 @@ import queue
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 Item = TypeVar("Item")
 
 _SECONDS_TO_END = 5.0
+
+_LOOPS: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop that :func:`wake` knows."""
+    loop = asyncio.new_event_loop()
+    _LOOPS.add(loop)
+    return loop
+
+
+def wake() -> None:
+    """Let every loop run one step, whatever it waits for: in that step its thread takes in an interruption."""
+    for loop in list(_LOOPS):
+        with suppress(RuntimeError):  # closed
+            loop.call_soon_threadsafe(lambda: None)
 
 
 def has_running_loop() -> bool:
@@ -26,9 +44,14 @@ def has_running_loop() -> bool:
 def run(work: Callable[[], Coroutine[Any, Any, Item]]) -> Item:
     """Run a coroutine to its end, beside whatever loop runs in this thread."""
     if not has_running_loop():
-        return asyncio.run(work())
+        return _run(work)
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(work())).result()
+        return thread.submit(_run, work).result()
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, Item]]) -> Item:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(work())
 
 
 class _End:

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from sciriff.errors import ModelError
+from sciriff.errors import ModelError, TransientModelError
 from sciriff.models.lines import dump_line, load_json
 from sciriff.models.loops import run
 from sciriff.models.openai_replies import without_secrets
@@ -115,7 +115,8 @@ class BatchServer:
             if said.fatal is not None:
                 raise said.fatal
             if not said.may_pass or failures >= self._patience.tries:
-                raise ModelError(f"{self._server.url}: {said.reason}; batches of this server cannot be used now")
+                kind = TransientModelError if said.may_pass else ModelError
+                raise kind(f"{self._server.url}: {said.reason}; batches of this server cannot be used now")
             asked = said.wait if said.wait is not None and said.wait <= self._patience.longest_retry_after else None
             self._wait(self._patience.backoff(failures) if asked is None else asked)
         raise AssertionError("unreachable")

@@ -13,9 +13,9 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 
-from sciriff.errors import ModelError
+from sciriff.errors import ModelError, TransientModelError
 from sciriff.models.concurrency import AdaptiveLimit
-from sciriff.models.loops import has_running_loop, in_thread
+from sciriff.models.loops import has_running_loop, in_thread, new_loop
 from sciriff.models.openai_replies import filtered
 from sciriff.models.openai_requests import Dialect, identity_of
 from sciriff.models.openai_server import Failure, Patience, Server
@@ -95,7 +95,7 @@ class _Conversation:
         self._failure: BaseException | None = None
         self._is_over = False
         self._arrived: list[Answer] = []
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._news: asyncio.Future[None] = self._loop.create_future()
         self._resources = AsyncExitStack()
 
@@ -224,7 +224,7 @@ class _Conversation:
         if not failure.reached and not self._answered and job.failures >= patience.connect_tries:
             self._give_up(job, failure.reason)
             what_to_do = "check the address and that the server runs"
-            self._fail(ModelError(f"{self._server.url} cannot be reached: {failure.reason}; {what_to_do}"))
+            self._fail(TransientModelError(f"{self._server.url} cannot be reached: {failure.reason}; {what_to_do}"))
         elif job.failures >= patience.tries or job.waits >= patience.waits:
             self._give_up(job, f"given up after {job.failures + job.waits} tries, the last: {failure.reason}")
             self._count_given_up(failure)
@@ -253,7 +253,7 @@ class _Conversation:
         self._given_up_in_a_row += 1
         if self._given_up_in_a_row >= self._patience.given_up:
             self._fail(
-                ModelError(
+                TransientModelError(
                     f"{self._server.url} failed {self._given_up_in_a_row} requests in a row, the last: "
                     f"{failure.reason}; run the same command again later: no reply is asked for again"
                 )

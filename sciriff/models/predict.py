@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sciriff.building.fingerprint import code_digest
-from sciriff.errors import BlockedError, ExitCode, ModelError, SciriffError
+from sciriff.errors import BlockedError, ExitCode, ModelError, SciriffError, TransientModelError, can_pass
 from sciriff.hashing import digest
 from sciriff.models.ask_model import Asked
 from sciriff.models.baselines import baseline
@@ -73,8 +73,9 @@ def without_reply(task: TaskPlan, ledger: Ledger) -> str:
 
 def _incomplete(missing: int, total: int, asked: Asked) -> SciriffError:
     message = f"{missing:,} of {total:,} requests are not answered: {asked.problem}"
-    waits = asked.problem is not None and asked.problem.exit_code is ExitCode.BLOCKED
-    return BlockedError(message) if waits else ModelError(message)
+    if asked.problem is not None and asked.problem.exit_code is ExitCode.BLOCKED:
+        return BlockedError(message)
+    return TransientModelError(message) if can_pass(asked.problem) else ModelError(message)
 
 
 def _of_task(plan: ModelPlan, task: TaskPlan, ledger: Ledger, store: Store) -> Predictions:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect import State
 
-from flows import build as build_module
+from flows import work
 from flows.build import build_sciriff
 from sciriff.building.combine import CombinedWindow, CombineOutcome
 from sciriff.building.outcome import TaskOutcome, outcome_of_error
@@ -64,6 +64,9 @@ class FakeLibrary:
             errors.pop(0) if errors else SimpleNamespace(files={"a": SimpleNamespace(bytes=2_000_000)})
         )
         return self.acquired[source]
+
+    def hosts(self, source: str) -> list[str]:
+        return [f"{source}.example"]
 
     def lack_of(self, source: str) -> SciriffError | None:
         acquired = self.acquired[source]
@@ -121,8 +124,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     monkeypatch.setattr("sciriff.building.build.Build", fake.open)
     monkeypatch.setattr("sciriff.building.build.combine_built", fake.combine)
     monkeypatch.setattr("sciriff.building.validate.publish_docs", lambda store: "validation/index.html")
-    quick = build_module.fetch_source.with_options(retry_delay_seconds=0, retries=1)
-    monkeypatch.setattr(build_module, "fetch_source", quick)
+    monkeypatch.setattr(work, "delays", lambda: [0.0])
     return fake
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from sciriff.checkup.finding import Finding, ok, warning
@@ -16,7 +17,7 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
     """Whether the keys are there that models and stores may want."""
     wanted = {_HUB: "gated data sets and tokenizers", **_of_models(settings)}
     if urlsplit(settings.store).scheme in ("s3", "s3a"):
-        wanted |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "the store")
+        yield _of_store(settings)
     for name, purpose in wanted.items():
         where = _where(name)
         if where:
@@ -25,6 +26,23 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
             yield ok("keys", f"{name} is not set; only {purpose} need it")
         else:
             yield warning("keys", f"{name} is not set", f"set it in the environment or .env, for {purpose}")
+
+
+def _of_store(settings: Settings) -> Finding:
+    """Whether there is a key pair for a store of the S3 protocol, in one of the places where its client looks."""
+    if settings.s3_key and settings.s3_secret:
+        return ok("keys", "SCIRIFF_S3_KEY and SCIRIFF_S3_SECRET are set, for the store")
+    if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
+        return ok("keys", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set (environment), for the store")
+    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    if file.is_file():
+        return ok("keys", f"{file} is there, for the store")
+    return warning(
+        "keys",
+        "no key of the store is set",
+        "set SCIRIFF_S3_KEY and SCIRIFF_S3_SECRET (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), unless this "
+        "machine has a role that may use it",
+    )
 
 
 def _of_models(settings: Settings) -> dict[str, str]:

@@ -25,6 +25,9 @@ _ENOUGH = 20 * _GIGABYTE
 """More than all sources, artifacts of three windows and temporary files of a whole build."""
 _TOO_LITTLE = 0.5 * _GIGABYTE
 
+_ATTEMPTS = 2
+"""Tries of one request to a remote store: the work itself is more patient."""
+
 _PROBES = "doctor"
 _PROBE = b"sciriff doctor"
 
@@ -63,9 +66,9 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
 def check_store(settings: Settings) -> Iterator[Finding]:
     """Whether artifacts can be written, read back, listed and deleted."""
     try:
-        store = Store.of(settings)
+        store = Store.of(settings.model_copy(update={"s3_attempts": _ATTEMPTS}))
     except SciriffError as error:
-        yield fail("store", str(error), "set SCIRIFF_STORE, or give --store")
+        yield fail("store", one_line(str(error)), "set SCIRIFF_STORE, or give --store")
         return
     started = time.monotonic()
     name = uuid.uuid4().hex

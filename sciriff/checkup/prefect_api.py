@@ -58,7 +58,7 @@ def check_prefect(settings: Settings) -> Iterator[Finding]:
             health.raise_for_status()
             yield _version(where, client)
             yield _workers(client)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError, AttributeError) as error:
         found = f"{where} does not answer as a Prefect server ({type(error).__name__})"
         yield fail("prefect", found, "start it (make up, or prefect server start), or unset PREFECT_API_URL")
 

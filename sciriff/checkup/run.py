@@ -65,13 +65,18 @@ def examine(settings: Settings, checks: Mapping[str, Check] = CHECKS, seconds: f
             found.append(
                 fail(name, f"no answer within {seconds:g} s", "see whether what it asks is up, then try again")
             )
-    secrets = _secrets()
+    secrets = _secrets(settings)
     return tuple(_without(secrets, finding) for finding in found)
 
 
-def _secrets() -> list[str]:
-    """Values of variables that look like keys, the longest first."""
-    values = {value.strip() for name, value in os.environ.items() if _SECRET.search(name)}
+def _secrets(settings: Settings) -> list[str]:
+    """Values of settings and variables that look like keys, the longest first."""
+    from dotenv import dotenv_values
+
+    variables = {**dotenv_values(".env"), **os.environ}
+    values = {(value or "").strip() for name, value in variables.items() if _SECRET.search(name)}
+    if settings.s3_secret is not None:
+        values.add(settings.s3_secret.get_secret_value())
     return sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
@@ -86,6 +91,6 @@ def _without(secrets: Iterable[str], finding: Finding) -> Finding:
 def _put(result: queue.SimpleQueue[tuple[Finding, ...]], name: str, check: Check, settings: Settings) -> None:
     try:
         result.put(tuple(check(settings)))
-    except Exception as error:  # a check that breaks must not hide what the others find
+    except BaseException as error:  # a check that breaks must not hide what the others find
         # The message of a stranger's error might quote an address with a password in it: only its kind is told.
         result.put((fail(name, f"the check itself broke ({type(error).__name__})", "please report it"),))

@@ -569,7 +569,8 @@ def sql(query: str, *, store: str | None = None, settings: Settings | None = Non
     from sciriff.store import Store
 
     settings = _settings(settings, store=store)
-    return ask(query, current_index(Store.of(settings), settings))
+    shelf = Store.of(settings)
+    return ask(query, current_index(shelf, settings), store=shelf)
 
 
 def compare(

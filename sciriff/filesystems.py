@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 _S3 = ("s3", "s3a")
 
 
-def open_url(url: str, settings: Settings | None = None) -> tuple[Any, str]:
+def open_url(url: str, settings: Settings | None = None, *, remembering: bool = False) -> tuple[Any, str]:
     """Open the file system of a path or URL.
 
     Args:
         url: a local path or an fsspec URL.
         settings: keys and address of object stores; None for those of the environment.
+        remembering: the file system is a new one that asks about each file once: for one query of DuckDB, which asks
+            about each some fifteen times.
 
     Returns:
         The file system, and the path of the URL in it.
@@ -31,5 +33,5 @@ def open_url(url: str, settings: Settings | None = None) -> tuple[Any, str]:
     from sciriff.s3 import S3Options, s3_filesystem
     from sciriff.settings import Settings
 
-    filesystem = s3_filesystem(S3Options.of(settings or Settings()))
+    filesystem = s3_filesystem(S3Options.of(settings or Settings()), remembering=remembering)
     return filesystem, filesystem._strip_protocol(url)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import logging
 import math
 import os
@@ -55,7 +56,10 @@ READ_BYTES = 8 << 20
 STALE_UPLOAD = timedelta(days=1)
 """An upload of one file that began before this is nobody's any more."""
 
+_BUFFER_BYTES = 1 << 20
 _MOST_PARTS = 10_000
+_NOTHING_THERE = 416
+"""Status of an answer to who asks for bytes behind the end."""
 _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _PASSING_CODES = frozenset(
     {
@@ -98,14 +102,12 @@ class S3Options:
 
     @classmethod
     def of(cls, settings: Settings) -> S3Options:
-        """Take them from the settings, and the address from the variables that the other tools read."""
+        """Take them from the settings, else from the variables that other tools read, else from ``.env``."""
         return cls(
-            endpoint=settings.s3_endpoint
-            or os.environ.get("AWS_ENDPOINT_URL_S3")
-            or os.environ.get("AWS_ENDPOINT_URL"),
-            key=settings.s3_key or os.environ.get("AWS_ACCESS_KEY_ID"),
-            secret=settings.s3_secret or _secret("AWS_SECRET_ACCESS_KEY"),
-            region=settings.s3_region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+            endpoint=settings.s3_endpoint or _variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+            key=settings.s3_key or _variable("AWS_ACCESS_KEY_ID"),
+            secret=settings.s3_secret or _secret(_variable("AWS_SECRET_ACCESS_KEY")),
+            region=settings.s3_region or _variable("AWS_REGION", "AWS_DEFAULT_REGION"),
             attempts=settings.s3_attempts,
             cache=settings.cache.absolute() / "uploads",
         )
@@ -115,7 +117,7 @@ class S3Options:
         keys: dict[str, Any] = {}
         if self.key and self.secret:
             keys = {"key": self.key, "secret": self.secret.get_secret_value()}
-            if self.key == os.environ.get("AWS_ACCESS_KEY_ID") and (token := os.environ.get("AWS_SESSION_TOKEN")):
+            if self.key == _variable("AWS_ACCESS_KEY_ID") and (token := _variable("AWS_SESSION_TOKEN")):
                 keys["token"] = token
         return {
             **keys,
@@ -134,8 +136,15 @@ class S3Options:
         }
 
 
-def _secret(variable: str) -> SecretStr | None:
-    value = os.environ.get(variable)
+def _variable(*names: str) -> str | None:
+    """The first of these variables that is set and not empty, in the environment or else in ``.env``."""
+    from dotenv import dotenv_values
+
+    found = (layer.get(name) for layer in (os.environ, dotenv_values(".env")) for name in names)
+    return next((value.strip() for value in found if value and value.strip()), None)
+
+
+def _secret(value: str | None) -> SecretStr | None:
     return SecretStr(value) if value else None
 
 
@@ -151,9 +160,12 @@ class S3Error(OSError):
         self.remedy = remedy
 
 
-def s3_filesystem(options: S3Options) -> Any:
-    """The file system of a server; one for equal options."""
-    return _filesystem_class()(**options.arguments())
+def s3_filesystem(options: S3Options, *, remembering: bool = False) -> Any:
+    """The file system of a server, one for equal options; or a new one that asks about each file once."""
+    arguments = options.arguments()
+    if remembering:
+        arguments |= {"remembering": True, "use_listings_cache": True, "skip_instance_cache": True}
+    return _filesystem_class()(**arguments)
 
 
 @cache
@@ -163,8 +175,9 @@ def _filesystem_class() -> Any:
     class PatientS3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
         """s3fs with the patience and the notes of this module."""
 
-        def __init__(self, *, attempts: int, notes: str, **arguments: Any) -> None:
+        def __init__(self, *, attempts: int, notes: str, remembering: bool = False, **arguments: Any) -> None:
             super().__init__(**arguments)
+            self._known: dict[str, Any] | None = {} if remembering else None
             self.retries = attempts  # of bodies cut on their way
             self._attempts = attempts
             self._notes = Path(notes)
@@ -186,6 +199,39 @@ def _filesystem_class() -> Any:
         async def _cat_file(self, path: str, *args: Any, **named: Any) -> Any:
             # One request, not one for the size before it.
             return await super()._cat_file(path, *args, **{"max_concurrency": 1, **named})
+
+        async def _info(self, path: str, *args: Any, **named: Any) -> Any:
+            if self._known is None:
+                return await super()._info(path, *args, **named)
+            if path not in self._known:
+                self._known[path] = await super()._info(path, *args, **named)
+            return self._known[path]
+
+        async def _read_range(self, path: str, start: int, etag: str | None) -> tuple[bytes, int, str]:
+            bucket, key, _ = self.split_path(path)
+            await self.set_session()
+            call = (await self.get_s3(bucket)).get_object
+            unchanged = {"IfMatch": etag} if etag else {}
+            asked = {"Bucket": bucket, "Key": key, "Range": f"bytes={start}-{start + READ_BYTES - 1}", **unchanged}
+
+            async def read() -> tuple[bytes, int, str]:
+                answer = await call(**self._get_s3_method_kwargs(call, **asked))
+                async with answer["Body"] as body:
+                    data = await body.read()
+                size = int(answer.get("ContentRange", f"/{len(data)}").rpartition("/")[2])
+                return data, size, answer.get("ETag", "")
+
+            try:
+                return await _patiently(read, f"s3://{bucket}/{key}", self._attempts)  # type: ignore[no-any-return]
+            except OSError as error:
+                if start == 0 and _code_and_status(error.__cause__)[1] == _NOTHING_THERE:
+                    return b"", 0, ""
+                raise
+
+        read_range = s3fs.core.sync_wrapper(_read_range)
+
+        def open_stream(self, path: str) -> io.BufferedReader:
+            return io.BufferedReader(_S3Stream(self, path), _BUFFER_BYTES)
 
         async def _put_file(self, lpath: str, rpath: str, **named: Any) -> None:
             parts = max(PART_BYTES, math.ceil(Path(lpath).stat().st_size / _MOST_PARTS))
@@ -241,6 +287,43 @@ def _filesystem_class() -> Any:
         abort_stale_uploads = s3fs.core.sync_wrapper(_abort_stale_uploads)
 
     return PatientS3FileSystem
+
+
+class _S3Stream(io.RawIOBase):
+    """An object, read as far as it is needed: one request if it is small, and none for its size before.
+
+    An object that was replaced meanwhile is an error: parts of two make no file.
+    """
+
+    def __init__(self, filesystem: Any, path: str) -> None:
+        self._filesystem, self._path = filesystem, path
+        self._place = self._start = 0
+        self._block, self._size, self._etag = filesystem.read_range(path, 0, None)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._place >= self._size:
+            return 0
+        if not self._start <= self._place < self._start + len(self._block):
+            self._start = self._place
+            self._block, _, _ = self._filesystem.read_range(self._path, self._start, self._etag)
+        at = self._place - self._start
+        data = self._block[at : at + len(buffer)]
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence])
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
 
 
 async def _patiently(call: Callable[[], Awaitable[Any]], where: str, attempts: int) -> Any:
@@ -317,9 +400,10 @@ def _explained(error: Exception, where: str, attempts: int) -> Exception:
 
 
 def _code_and_status(error: Any) -> tuple[str, int]:
+    response = getattr(error, "response", None) or {}
     return (
-        str(error.response.get("Error", {}).get("Code", "")),
-        int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)),
+        str(response.get("Error", {}).get("Code", "")),
+        int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)),
     )
 
 

@@ -13,9 +13,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import orjson
 from fsspec.implementations.local import LocalFileSystem
@@ -39,6 +40,10 @@ _TEMPORARY = "sciriff-"
 _SEAL = "manifest_sha256"
 _CLAIM_ATTEMPTS = 20
 _READ_BYTES = 1 << 20
+_AT_ONCE = 8
+"""Requests at once to a remote store."""
+
+T = TypeVar("T")
 
 
 class Store:
@@ -59,6 +64,7 @@ class Store:
         except (ValueError, ImportError) as error:
             raise StoreError(f"store {url!r} cannot be opened: {error}; give a path or an fsspec URL") from error
         self.url = url
+        self._settings = settings
         self._fs = filesystem
         self._root = root.rstrip("/")
         self.is_local = isinstance(filesystem, LocalFileSystem)
@@ -111,7 +117,8 @@ class Store:
             StoreError: if the store cannot be read.
         """
         with self._named_errors("read", relative):
-            stream = cast(BinaryIO, self._fs.open(self._full(relative), "rb"))
+            open_stream = getattr(self._fs, "open_stream", self._fs.open)
+            stream = cast(BinaryIO, open_stream(self._full(relative)))
         if self.is_local or not self.is_shared:
             return stream
         return cast(BinaryIO, io.BufferedReader(_NamedReads(stream, self, relative), _READ_BYTES))
@@ -129,6 +136,10 @@ class Store:
         with self._named_errors("read", relatives[0]):
             found = self._fs.cat(paths)
         return [found[path] for path in paths]
+
+    def query_filesystem(self) -> Any:
+        """The fsspec file system behind the store, for one query of DuckDB; see ``open_url``."""
+        return open_url(self.url, self._settings, remembering=True)[0]
 
     def exists(self, relative: str) -> bool:
         """Whether the artifact or folder exists."""
@@ -281,6 +292,10 @@ class Store:
         """The manifest of a folder, or None if there is none or it is not as it was written."""
         return self.read_manifest_file(f"{folder}/{MANIFEST}")
 
+    def read_manifests(self, folders: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
+        """Name -> the manifest of its folder, as :meth:`read_manifest` gives it."""
+        return dict(zip(folders, self._at_once(self.read_manifest, list(folders.values())), strict=True))
+
     def read_manifest_file(self, relative: str) -> dict[str, Any] | None:
         """The same of a manifest that has a name of its own."""
         try:
@@ -299,15 +314,23 @@ class Store:
 
     def damaged(self, folder: str, manifest: dict[str, Any]) -> list[str]:
         """Names of the manifest's files that are missing or whose hash differs."""
-        bad = []
-        for name, entry in manifest.get("files", {}).items():
-            try:
-                with self.open_read(f"{folder}/{name}") as stream:
-                    if stream_sha256(stream) != entry["sha256"]:
-                        bad.append(name)
-            except FileNotFoundError:
-                bad.append(name)
-        return bad
+        files = manifest.get("files", {})
+        found = self._at_once(lambda name: self._is_damaged(f"{folder}/{name}", files[name]), list(files))
+        return [name for name, is_damaged in zip(files, found, strict=True) if is_damaged]
+
+    def _is_damaged(self, relative: str, entry: Mapping[str, Any]) -> bool:
+        try:
+            with self.open_read(relative) as stream:
+                return bool(stream_sha256(stream) != entry["sha256"])
+        except FileNotFoundError:
+            return True
+
+    def _at_once(self, ask: Callable[[str], T], about: Sequence[str]) -> list[T]:
+        """Ask about each; several at once where an answer takes its time."""
+        if self.is_local or not self.is_shared or len(about) < 2:
+            return [ask(each) for each in about]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="store") as threads:
+            return list(threads.map(ask, about))
 
 
 def _token(entry: Mapping[str, Any]) -> str:

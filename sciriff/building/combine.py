@@ -34,7 +34,7 @@ from sciriff.building.overlaps import (
 from sciriff.building.spool import LineSpool, Slot
 from sciriff.errors import StoreError
 from sciriff.hashing import digest, file_sha256
-from sciriff.leases import Lease, lease
+from sciriff.leases import Lease, lease, tidy
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
@@ -103,7 +103,7 @@ def combine(
             while it was read.
     """
     target = target or store
-    target.sweep_staging()
+    tidy(target)
     with lease(target, "combine", doing="the dataset is being combined", tell=tell) as held:
         if tasks is None:  # asked for now: those that were built while another run combined would be left out
             tasks = [task for window in windows for task in built_tasks(store, window)]
@@ -115,7 +115,9 @@ def combine(
 
 def built_tasks(store: Store, window: int) -> list[str]:
     """Names of all tasks with a manifest at a window, sorted."""
-    return [task for task in store.folders(f"{INSTRUCTIONS}/{window}") if store.read_manifest(_folder(window, task))]
+    tasks = store.folders(f"{INSTRUCTIONS}/{window}")
+    found = store.read_manifests({task: _folder(window, task) for task in tasks})
+    return [task for task in tasks if found[task]]
 
 
 def provenance(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -141,7 +143,7 @@ def _folder(window: int, task: str) -> str:
 
 def _combine_window(store: Store, target: Store, window: int, tasks: Sequence[str], held: Lease) -> CombinedWindow:
     folder = f"{COMBINED}/{window}"
-    found = {task: store.read_manifest(_folder(window, task)) for task in tasks}
+    found = store.read_manifests({task: _folder(window, task) for task in tasks})
     manifests = {task: manifest for task, manifest in found.items() if manifest is not None}
     skipped = {task: "not built at this window" for task in tasks if task not in manifests}
     if manifests and target.intact(folder, key := _key(window, manifests)):
@@ -325,7 +327,7 @@ def _write_descriptions(store: Store, target: Store) -> None:
     for window in map(int, filter(str.isdigit, target.folders(COMBINED))):
         if manifest := target.read_manifest(f"{COMBINED}/{window}"):
             combined[window] = manifest
-            found = {task: store.read_manifest(_folder(window, task)) for task in manifest["inputs"]}
+            found = store.read_manifests({task: _folder(window, task) for task in manifest["inputs"]})
             tasks[window] = {task: entry for task, entry in found.items() if entry is not None}
     if not combined:
         return

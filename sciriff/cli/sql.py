@@ -41,8 +41,9 @@ def run_query(query: str, style: str | None, settings: Settings) -> None:
     from sciriff.results.query import sql
     from sciriff.store import Store
 
-    path = current_index(Store.of(settings), settings)
-    answer = sql(query, path)
+    shelf = Store.of(settings)
+    path = current_index(shelf, settings)
+    answer = sql(query, path, store=shelf)
     click.echo(f"from {path}", err=True)
     click.echo(spell(answer, style), nl=style != "csv")
 

@@ -21,7 +21,7 @@ from sciriff.building.progress import Progress, Silent, Stage
 from sciriff.building.spool import LineSpool, Slot
 from sciriff.errors import SourceError, StoreError, UsageError
 from sciriff.hashing import digest, file_sha256, keyed_rank
-from sciriff.leases import Lease, lease
+from sciriff.leases import Lease, lease, tidy
 from sciriff.mixture.chat import chat_record, fault, is_science
 from sciriff.mixture.tulu import read_chat_rows
 from sciriff.store import SCHEMA_VERSION, Store, sealed
@@ -119,7 +119,8 @@ def create_mixture(
         raise UsageError(f"0 instances per task with tulu={tulu} is an empty mixture; use tulu=all or more instances")
 
     stem = mixture_name(instances_per_task, tulu, include_eval_tasks)
-    manifests = {task: store.read_manifest(_task_folder(window, task)) or {} for task in tasks}
+    read = store.read_manifests({task: _task_folder(window, task) for task in tasks})
+    manifests = {task: manifest or {} for task, manifest in read.items()}
     inputs = {
         "tasks": {task: [manifest["key"], manifest["files"]["train.jsonl"]] for task, manifest in manifests.items()},
         "tulu": [_tulu_sha256(path) for path in files],
@@ -133,7 +134,7 @@ def create_mixture(
     }
     key = digest([SCHEMA_VERSION, "mixture", inputs, parameters])
     wanted = _Wanted(stem, key, window, manifests, held_out, files, inputs, parameters)
-    store.sweep_staging()
+    tidy(store)
     if found := _kept(wanted, store):
         return found
     progress = progress or Silent()

@@ -6,7 +6,6 @@ depends on no other file; it can be thrown away at any time.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,9 @@ import orjson
 from sciriff.building.fingerprint import code_digest
 from sciriff.errors import StoreError, UsageError
 from sciriff.hashing import digest
+from sciriff.leases import tidy
 from sciriff.results.derived import derive
+from sciriff.results.fact_copies import bring_home, facts_at_hand
 from sciriff.results.facts import FACTS
 from sciriff.results.judge_facts import JUDGE_KIND
 from sciriff.results.schema import (
@@ -40,7 +41,7 @@ from sciriff.results.schema import (
 from sciriff.results.views import MACROS, VIEWS
 from sciriff.scoring.tasks import EVAL_TASKS
 from sciriff.settings import Settings
-from sciriff.store import MANIFEST, Store
+from sciriff.store import MANIFEST, Store, temporary_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -78,12 +79,15 @@ def current_index(store: Store, settings: Settings) -> Path:
     if not store.files(FACTS):
         raise UsageError(f"nothing is evaluated in {store.path('')}; run `sciriff evaluate --model gold,lead` first")
     path = index_path(store, settings)
+    tidy(store)
     build_index(store, path)
     return path
 
 
 def build_index(store: Store, path: Path) -> bool:
     """Bring the index up to date with the facts.
+
+    Of a store that is not local, only facts that are new are read; copies of all of them stay beside the index.
 
     Returns:
         Whether anything had to be done.
@@ -93,13 +97,42 @@ def build_index(store: Store, path: Path) -> bool:
     """
     built = False
     for _ in range(_ATTEMPTS):  # facts that another process added meanwhile must not be lost by our swap
-        facts = _list_facts(store)
-        key = digest({"facts": facts.__dict__, "code": code_digest(["sciriff.results.index"])})
-        if _key_of(path) == key:
-            break
-        _build(store, facts, key, path)
-        built = True
+        with facts_at_hand(store, path.parent) as copies:
+            facts = _list_facts(copies)
+            key = digest({"facts": facts.__dict__, "code": code_digest(["sciriff.results.index"])})
+            if _key_of(path) == key:
+                break
+            _build_of_copies(store, copies, facts, key, path)
+            built = True
     return built
+
+
+def _build_of_copies(store: Store, copies: Store, facts: _Facts, key: str, path: Path) -> None:
+    try:
+        _build(copies, facts, key, path, store.path(FACTS))
+    except StoreError:
+        if copies is store:
+            raise
+        for name in copies.files(FACTS):  # a copy may be damaged where the original is not
+            copies.delete(f"{FACTS}/{name}")
+        bring_home(store, copies)
+        _build(copies, facts, key, path, store.path(FACTS))
+
+
+def publish_index(store: Store, settings: Settings) -> str:
+    """Bring the index up to date and put it into the store, whole or not at all; where a local store has it already.
+
+    Returns:
+        Its place in the store: a path or URL.
+
+    Raises:
+        UsageError: if nothing is evaluated yet.
+        StoreError: if the facts cannot be read, or the index cannot be written.
+    """
+    path = current_index(store, settings)
+    if not store.is_local:
+        store.put(INDEX, path)
+    return store.path(INDEX)
 
 
 def _list_facts(store: Store) -> _Facts:
@@ -149,12 +182,12 @@ def _key_of(path: Path) -> str | None:
     return str(row[0]) if row else None
 
 
-def _build(store: Store, facts: _Facts, key: str, path: Path) -> None:
+def _build(store: Store, facts: _Facts, key: str, path: Path, where: str) -> None:
     import duckdb
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _workspace(store, path) as folder:
+        with store.workspace() as folder:  # on the file system of the index, so that the swap is a rename
             fresh = folder / path.name
             with duckdb.connect(str(fresh)) as connection:
                 connection.begin()  # or each of some hundred statements waits for the disk
@@ -163,20 +196,9 @@ def _build(store: Store, facts: _Facts, key: str, path: Path) -> None:
             fresh.replace(path)
     except (OSError, duckdb.Error) as error:
         raise StoreError(
-            f"cannot build the index {path} from {store.path(FACTS)}: {error}\n"
+            f"cannot build the index {path} from {where}: {error}\n"
             "(a damaged facts file may be deleted; evaluating that model again writes it anew)"
         ) from error
-
-
-@contextmanager
-def _workspace(store: Store, path: Path) -> Iterator[Path]:
-    """Yield a folder on the file system of the index, so that the swap is a rename."""
-    if store.is_local:
-        with store.workspace() as folder:
-            yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=path.parent) as name:
-        yield Path(name)
 
 
 def _fill(connection: DuckDBPyConnection, store: Store, facts: _Facts, key: str) -> None:
@@ -252,8 +274,8 @@ def local_copies(store: Store, paths: Sequence[str]) -> Iterator[list[str]]:
     if store.is_local:
         yield [store.path(path) for path in paths]
         return
-    with tempfile.TemporaryDirectory(prefix="sciriff-facts-") as folder:
-        copies = [Path(folder) / f"{number}.parquet" for number in range(len(paths))]
+    with temporary_folder() as folder:
+        copies = [folder / f"{number}.parquet" for number in range(len(paths))]
         for path, copy in zip(paths, copies, strict=True):
             copy.write_bytes(store.read_bytes(path))
         yield [str(copy) for copy in copies]

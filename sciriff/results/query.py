@@ -13,6 +13,8 @@ from sciriff.results.views import VIEWS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from sciriff.store import Store
+
 _MOST_TURNED_ROWS = 8
 
 
@@ -23,13 +25,16 @@ class Answer(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
-def sql(query: str, index: Path, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> Answer:
+def sql(
+    query: str, index: Path, parameters: Mapping[str, Any] | Sequence[Any] = (), *, store: Store | None = None
+) -> Answer:
     """Ask the index.
 
     Args:
         query: SQL in DuckDB's dialect; the tables and views are those of :mod:`sciriff.results.schema` and ``views``.
         index: the index file, see :func:`sciriff.results.index.current_index`.
         parameters: values of the query's placeholders.
+        store: a store whose files the query may name by their URLs.
 
     Raises:
         UsageError: if the query is wrong, or would change something.
@@ -38,6 +43,8 @@ def sql(query: str, index: Path, parameters: Mapping[str, Any] | Sequence[Any] =
     import duckdb
 
     with open_index(index) as connection:
+        if store is not None and not store.is_local:
+            connection.register_filesystem(store.query_filesystem())
         try:
             result = connection.execute(query, parameters)
             columns = [column[0] for column in result.description or []]

@@ -84,6 +84,23 @@ def board_of(store: Store, unit: str) -> Board:
     return LockBoard(Path(store.path(f"{LEASES}/{unit}"))) if store.is_local else BeatBoard(store, unit)
 
 
+def units(store: Store) -> list[str]:
+    """The units of work that have claims, or what is left of some. Raises StoreError if the store cannot be read."""
+    if store.is_local:
+        root = Path(store.path(LEASES))
+        return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir())
+    return sorted({name.rpartition("/")[0] for name in store.files(LEASES)})
+
+
+def leave_empty_boards(store: Store) -> None:
+    """Remove folders without a claim, of a store on a local disk. Who is about to use one makes it again."""
+    if store.is_local:
+        root = Path(store.path(LEASES))
+        for folder in (*sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True), root):
+            with suppress(OSError):
+                folder.rmdir()
+
+
 class LockBoard:
     """A folder of a local disk with a locked file per claim."""
 
@@ -239,7 +256,8 @@ class BeatBoard:
         if last:
             self._store.delete(self._beat(name, last))
         if name in self._pulses:
-            os.utime(self._pulses[name])  # or what clears old files away takes it
+            with suppress(OSError):
+                os.utime(self._pulses[name])  # or what clears old files away takes it
         if self._store.exists(f"{self._folder}/{name}"):
             return True
         self._store.delete(self._beat(name, last + 1))

@@ -43,7 +43,7 @@ import orjson
 
 from sciriff.errors import StoppedError, StoreError
 from sciriff.hashing import digest
-from sciriff.lease_boards import BeatBoard, Board, NoLocksError, board_of, place_token
+from sciriff.lease_boards import BeatBoard, Board, NoLocksError, board_of, leave_empty_boards, place_token, units
 from sciriff.store import Store
 
 logger = logging.getLogger(__name__)
@@ -268,6 +268,23 @@ def lease(
             yield held
         finally:
             held.release()
+
+
+def tidy(store: Store) -> None:
+    """Remove what killed runs left in a store: unfinished files, and claims of owners that are known to be gone.
+
+    Claims to a unit that somebody waits for are looked after by :func:`lease`; this is for those to work that was just
+    finished, which nobody will ever want again. A store that cannot be written stays as it is.
+    """
+    store.sweep_staging()
+    with suppress(StoreError):
+        for unit in units(store):
+            board = board_of(store, unit)
+            with suppress(NoLocksError):
+                for name in board.names():
+                    if board.is_dead(name):
+                        board.remove(name)
+        leave_empty_boards(store)
 
 
 def new_lease(store: Store, unit: str, *, alike: str = "") -> Lease:

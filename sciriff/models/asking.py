@@ -39,8 +39,8 @@ def ask(
 ) -> Iterator[Answer]:
     """Yield one answer per different request, those of the ledger first, then as they arrive.
 
-    Errors of the ledger that may pass are asked for again. Requests that another evaluation on this machine is asking
-    for are waited for. Closing the iterator ends all work under way.
+    Errors of the ledger that may pass are asked for again. Requests that another evaluation is asking for are waited
+    for. Closing the iterator ends all work under way.
 
     Args:
         requests: what is asked; those with equal keys are one.
@@ -66,15 +66,17 @@ def ask(
     while unsettled:
         ours = deque(unsettled.pop(key) for key in ledger.claim(list(unsettled)))
         yield from _rounds(ours, backend, ledger, gate or Open(), note_sent)
+        if ledger.is_forgotten:  # others may have claimed what is not sent yet
+            unsettled |= {request.key: request for request in ours}
         yield from _answered_by_others(unsettled, earlier, ledger)
 
 
 def _rounds(waiting: deque[Request], backend: Backend, ledger: Ledger, gate: Gate, note_sent: bool) -> Iterator[Answer]:
-    """Ask until the gate, with nothing under way, lets nothing through."""
+    """Ask until the gate, with nothing under way, lets nothing through, or our claims are void."""
     labels: dict[str, str] = {}
 
     def going_out() -> Iterator[Request]:
-        while waiting and gate.allows(waiting[0]):
+        while waiting and not ledger.is_forgotten and gate.allows(waiting[0]):
             request = waiting.popleft()
             labels[request.key] = request.label
             if note_sent:

@@ -8,8 +8,9 @@ of all. What a part holds is defined in :mod:`sciriff.models.ledger_events`, how
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +21,8 @@ from sciriff.models.ledger_events import History, Submission
 from sciriff.models.ledger_parts import LocalShelf, Part, RemoteShelf, Shelf, new_part_name
 from sciriff.models.requests import Answer
 from sciriff.store import Store
+
+logger = logging.getLogger(__name__)
 
 LEDGER = "results/ledger"
 _SHORT = 16
@@ -47,6 +50,8 @@ def open_ledger(store: Store, identity: str, model: str, cache: Path) -> Iterato
     else:
         shelf = RemoteShelf(store, folder, cache / "ledger" / digest(store.url)[:_SHORT] / identity[:_SHORT])
     ledger = Ledger(shelf, identity, model)
+    if ledger.damage:
+        logger.warning(ledger.damage)
     try:
         yield ledger
     finally:
@@ -61,11 +66,12 @@ class Ledger:
         self.identity = identity
         self._model = model
         self._shelf = shelf
-        self._name = new_part_name()
+        self._name = ""
         self._part: Part | None = None
         self._lock = threading.RLock()
         self._history = History()
         self.refresh()
+        self._name = new_part_name(after=shelf.newest())
 
     def refresh(self) -> None:
         """Read what others wrote since the last look."""
@@ -104,6 +110,17 @@ class Ledger:
     def torn_lines(self) -> int:
         """Lines that were being written when a process was killed."""
         return self._history.torn
+
+    @property
+    def damage(self) -> str:
+        """What is to be said of lines that were changed or cut after they were written; empty if there are none."""
+        if not self._history.damaged:
+            return ""
+        parts = ", ".join(f"{part} ({number:,})" for part, number in sorted(self._history.damaged.items()))
+        return (
+            f"{self._shelf.place} is damaged: lines that are not as they were written, in {parts}; they count as "
+            "never written, so a reply that stood there is asked for again"
+        )
 
     @property
     def in_doubt(self) -> int:
@@ -153,21 +170,35 @@ class Ledger:
         """How often a request was put into a batch since it last got an answer."""
         return self._history.submitted.get(key, 0)
 
-    def claim(self, keys: Iterable[str]) -> list[str]:
-        """Say which requests this evaluation is going to ask.
-
-        Of evaluations that run at once on one machine, over one local store, no two get the same key. A remote store
-        has no locks: there each gets all it wants.
+    def claim(self, keys: Collection[str]) -> list[str]:
+        """Say which requests this evaluation is going to ask. Of evaluations that run at once no two get the same key.
 
         Returns:
             Those of the keys that are ours now. The others are settled, or asked by an evaluation that still runs.
+
+        Raises:
+            StoreError: if the store cannot be read or written.
         """
-        with self._lock, self._shelf.claiming():
-            others = self.claimed_by_others()
-            ours = [key for key in keys if key not in others and not self.is_settled(key)]
-            if ours:
-                self._tell(events.claim_line(ours))
-            return ours
+        with self._lock:
+            while True:
+                with self._shelf.claiming() as is_alone:
+                    ours = self._free(keys)
+                    if not ours:
+                        return []
+                    self._tell(events.claim_line(ours)).share()
+                    if is_alone():
+                        return ours
+                # Taken for dead meanwhile: who claimed the same in that time keeps it.
+
+    def _free(self, keys: Collection[str]) -> list[str]:
+        others = self.claimed_by_others()
+        return [key for key in keys if key not in others and not self.is_settled(key)]
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether others may have taken this evaluation for dead: what it claimed must be claimed again."""
+        part = self._part
+        return part is not None and part.is_forgotten
 
     def claimed_by_others(self) -> set[str]:
         """Keys that evaluations which still run said they would ask, and have not answered yet."""
@@ -177,7 +208,7 @@ class Ledger:
             running = self._shelf.living(part for part in claims if part != self._name and claims[part])
             return set().union(*(claims[part] for part in running))
 
-    def _tell(self, line: bytes, *, durably: bool = False) -> None:
+    def _tell(self, line: bytes, *, durably: bool = False) -> Part:
         with self._lock:
             if self._part is None:
                 self._part = self._shelf.new_part(self._name)
@@ -187,3 +218,4 @@ class Ledger:
             self._history.read(self._name, [line])
         if durably:
             part.flush()
+        return part

@@ -6,24 +6,33 @@ a thread of the part's own asks the disk to keep what was written since it last 
 For a store that is not local the file is a *journal* in the cache. Every two seconds what is new in it becomes one
 object of the store, never to be changed. Journals of processes that were killed are brought into the store by the next
 evaluation on the machine.
+
+Who lives can be told by locks on a local disk. In a remote store each evaluation that writes is on a roll, and shows
+signs of life there (:class:`sciriff.leases.Roll`); now and then one of these takes the place of an upload.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
 from sciriff.errors import StoreError
+from sciriff.leases import Roll, lease
 from sciriff.store import Store
 
+logger = logging.getLogger(__name__)
+
 SUFFIX = ".jsonl"
+_PART_NAME = re.compile(r"[0-9a-f]{12}-[0-9a-f]{12}")
 _SECONDS_BETWEEN_UPLOADS = 2.0
 
 
@@ -32,8 +41,15 @@ class Part(Protocol):
 
     name: str
 
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether others may have taken this evaluation for dead, and its claims for void."""
+
     def append(self, lines: bytes) -> None:
         """Write whole lines. Raises StoreError if they, or any before them, cannot be kept."""
+
+    def share(self) -> None:
+        """Make all lines visible to others, now. Raises StoreError if that cannot be."""
 
     def flush(self) -> None:
         """Wait until all lines are where they are safe. Raises StoreError if that cannot be."""
@@ -42,9 +58,10 @@ class Part(Protocol):
         """Flush, and let go of the part."""
 
 
-def new_part_name() -> str:
-    """A fresh name; names sort by the time when they were made."""
-    return f"{time.time_ns() // 1_000_000:012x}-{uuid4().hex[:12]}"
+def new_part_name(after: str = "") -> str:
+    """A fresh name; names sort by the time when they were made, and behind ``after``, whatever the clock says."""
+    last = int(after[:12], 16) + 1 if _PART_NAME.fullmatch(after) else 0
+    return f"{max(time.time_ns() // 1_000_000, last):012x}-{uuid4().hex[:12]}"
 
 
 class LocalPart:
@@ -71,10 +88,15 @@ class LocalPart:
         self._syncer = threading.Thread(target=self._sync, name="ledger", daemon=True)
         self._syncer.start()
 
+    is_forgotten = False
+
     @property
     def size(self) -> int:
         """Bytes written so far, whole lines."""
         return self._written
+
+    def share(self) -> None:
+        """Do nothing: who reads the file finds them."""
 
     def append(self, lines: bytes) -> None:
         """Write whole lines.
@@ -142,20 +164,44 @@ class LocalPart:
 
 
 class RemotePart:
-    """A journal in the cache whose growth is put into a remote store, one small object every two seconds."""
+    """A journal in the cache whose growth is put into a remote store, one small object every two seconds.
 
-    def __init__(self, store: Store, folder: str, journals: Path, name: str) -> None:
-        """Make the journal. Raises StoreError if it cannot be made."""
+    From its making to its closing the evaluation is on the roll, by the name of the part.
+    """
+
+    def __init__(self, store: Store, folder: str, journals: Path, name: str, roll: Roll) -> None:
+        """Make the journal. Raises StoreError if it, or the entry on the roll, cannot be made."""
         self.name = name
         self._journal = LocalPart(journals / f"{name}{SUFFIX}", name)
         self._upload = _Upload(store, f"{folder}/{name}", self._journal.path)
+        self._uploading = threading.Lock()
         self._closing = threading.Event()
+        self._roll = roll
+        self._is_forgotten = False
+        try:
+            roll.enter(name)
+        except StoreError:
+            logger.debug("not on the roll yet: %s", name)  # tried again with the uploads, which tell what is wrong
+            self._is_forgotten = True
         self._uploader = threading.Thread(target=self._upload_now_and_then, name="ledger-upload", daemon=True)
         self._uploader.start()
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the evaluation was taken off the roll, because it showed no sign of life for too long."""
+        return self._is_forgotten
 
     def append(self, lines: bytes) -> None:
         """Write whole lines to the journal. Raises as :meth:`LocalPart.append`."""
         self._journal.append(lines)
+
+    def share(self) -> None:
+        """Bring all lines into the store now, and be on the roll."""
+        if self._is_forgotten:
+            self._roll.leave(self.name)
+            self._roll.enter(self.name)
+            self._is_forgotten = False
+        self._advance()
 
     def flush(self) -> None:
         """Wait until the local disk keeps all lines."""
@@ -171,18 +217,31 @@ class RemotePart:
         self._uploader.join()
         self._journal.close()
         try:
-            self._upload.advance(self._journal.size)
+            self._advance()
         except StoreError as error:
             raise StoreError(
                 f"{error}; no reply is lost: they are in {self._journal.path}, and the next run on this machine brings "
                 "them into the store"
             ) from error
+        finally:
+            self._roll.leave(self.name)
         self._journal.path.unlink()
 
+    def _advance(self) -> None:
+        with self._uploading:
+            self._upload.advance(self._journal.size)
+
     def _upload_now_and_then(self) -> None:
+        """Every two seconds one small object, a beat if it is time for one, else what is new."""
+        between_beats, beat_at = self._roll.seconds_between_beats, time.monotonic()
         while not self._closing.wait(_SECONDS_BETWEEN_UPLOADS):
             with suppress(StoreError):  # tried again in two seconds, and told at the end if it still fails
-                self._upload.advance(self._journal.size)
+                is_due = between_beats is not None and time.monotonic() >= beat_at + between_beats
+                if is_due and not self._is_forgotten:
+                    beat_at = time.monotonic()
+                    self._is_forgotten = not self._roll.beat(self.name)
+                else:
+                    self._advance()
 
 
 class _Upload:
@@ -222,7 +281,9 @@ class _Upload:
 
 
 class Shelf(Protocol):
-    """Where the parts of one ledger lie."""
+    """Where the parts of one ledger lie; ``place`` is what messages call it."""
+
+    place: str
 
     def new_part(self, name: str) -> Part:
         """Begin a part of one's own. Raises StoreError if it cannot be made."""
@@ -230,18 +291,21 @@ class Shelf(Protocol):
     def new_lines(self, but: str) -> Iterator[tuple[str, list[bytes]]]:
         """Yield part and lines of what was written since the last call, by all but one; the oldest parts first."""
 
+    def newest(self) -> str:
+        """The newest part that was read so far; empty if there is none."""
+
     def living(self, parts: Iterable[str]) -> set[str]:
         """Which of these parts belong to evaluations that still run, as far as can be told."""
 
-    def claiming(self) -> AbstractContextManager[None]:
-        """Hold others off while claiming, as far as possible."""
+    def claiming(self) -> AbstractContextManager[Callable[[], bool]]:
+        """Hold others off while claiming; yields what says whether they still are held off."""
 
 
 class LocalShelf:
     """A folder of a local disk, a file per part."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self.place = folder, str(folder)
         self._offsets: dict[str, int] = {}
 
     def new_part(self, name: str) -> LocalPart:
@@ -265,20 +329,26 @@ class LocalShelf:
             self._offsets[path.stem] = end
             yield path.stem, lines
 
+    def newest(self) -> str:
+        """The newest part read."""
+        return max(self._offsets, default="")
+
     def living(self, parts: Iterable[str]) -> set[str]:
         """Those whose files are locked."""
         return {part for part in parts if is_alive(self._path(part))}
 
-    def claiming(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def claiming(self) -> Iterator[Callable[[], bool]]:
         """Lock the folder."""
-        return _locked(self._folder / "claims.lock")
+        with _locked(self._folder / "claims.lock"):
+            yield lambda: True
 
     def _path(self, part: str) -> Path:
         return self._folder / f"{part}{SUFFIX}"
 
 
 class RemoteShelf:
-    """A folder of a remote store, a sub-folder of small objects per part. No lock holds evaluations apart."""
+    """A folder of a remote store, a sub-folder of small objects per part; a roll says which parts are being written."""
 
     def __init__(self, store: Store, folder: str, journals: Path) -> None:
         """Open it, after bringing home what dead evaluations of this machine left in journals.
@@ -287,12 +357,15 @@ class RemoteShelf:
             StoreError: if the store cannot be written.
         """
         self._store, self._folder, self._journals = store, folder, journals
+        self.place = store.path(folder)
         self._read: set[str] = set()
+        ledger = folder.rpartition("/")[2]
+        self._unit, self._roll = f"ledger/{ledger}", Roll(store, f"asking/{ledger}")
         _bring_home(store, folder, journals)
 
     def new_part(self, name: str) -> RemotePart:
         """Begin a journal."""
-        return RemotePart(self._store, self._folder, self._journals, name)
+        return RemotePart(self._store, self._folder, self._journals, name, self._roll)
 
     def new_lines(self, but: str) -> Iterator[tuple[str, list[bytes]]]:
         """Read the objects not read yet."""
@@ -304,14 +377,20 @@ class RemoteShelf:
         ):
             yield _part_of(name), [line for line in data.split(b"\n") if line]
 
-    def living(self, parts: Iterable[str]) -> set[str]:
-        """Nobody can tell."""
-        del parts
-        return set()
+    def newest(self) -> str:
+        """The newest part read."""
+        return max(map(_part_of, self._read), default="")
 
-    def claiming(self) -> AbstractContextManager[None]:
-        """Do nothing."""
-        return nullcontext()
+    def living(self, parts: Iterable[str]) -> set[str]:
+        """Those on the roll."""
+        wanted = set(parts)
+        return self._roll.living() & wanted if wanted else set()
+
+    @contextmanager
+    def claiming(self) -> Iterator[Callable[[], bool]]:
+        """Hold the lease of the ledger's claims."""
+        with lease(self._store, self._unit, doing="requests are being shared out") as held:
+            yield held.is_held
 
 
 def _part_of(name: str) -> str:

@@ -14,8 +14,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ class Run:
     code: str
     server: FakeServer
     cache: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, store: Store) -> subprocess.Popen[bytes]:
         environment = {
@@ -89,6 +91,7 @@ class Run:
             "SCIRIFF_OFFLINE": "1",
             "SCIRIFF_WORKERS": "1",
             "OPENAI_API_KEY": "secret",
+            **self.environment,
         }
         command = [sys.executable, "-c", self.code, self.server.url, store.url, ",".join(TASKS)]
         with self.log.open("wb") as log:
@@ -224,6 +227,46 @@ def test_two_at_once_share_the_work_and_one_takes_over_from_the_killed(server: F
     assert len(server.billed) == wanted
     extra = server.billed.total() - wanted
     assert extra <= in_doubt(store, tmp_path / "cache") <= 8
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_two_machines_over_one_remote_store_ask_everything_once(
+    server: FakeServer,
+    tmp_path: Path,
+    s3_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_killed: bool,
+) -> None:
+    """They share nothing but the store; of the one that is killed, what was under way is asked again, no more."""
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    server.seconds = 0.15
+    store, single = Store(f"s3://bucket/{uuid.uuid4().hex}"), store_with_instances(tmp_path / "single", 20)
+    publish(store, 20)
+    wanted = 20 * len(TASKS)
+    machines = []
+    for name in ("one", "two"):
+        (tmp_path / name / "tmp").mkdir(parents=True)
+        environment = {"TMPDIR": str(tmp_path / name / "tmp"), "SCIRIFF_LEASE_SECONDS": "2"}
+        machines.append(Run(LIVE, server, tmp_path / name / "cache", environment))
+    one = machines[0].start(store)
+    while server.sent.total() < 10:
+        assert one.poll() is None, machines[0].log.read_text()
+        time.sleep(0.001)
+    other = machines[1].start(store)
+    if is_killed:
+        while server.sent.total() < wanted // 2:
+            time.sleep(0.001)
+        one.kill()
+    assert other.wait(120) == 0, machines[1].log.read_text()
+    assert one.wait(120) == (-signal.SIGKILL if is_killed else 0), machines[0].log.read_text()
+    assert len(server.billed) == wanted
+    extra = server.billed.total() - wanted
+    assert extra <= (in_doubt(store, tmp_path / "cache") if is_killed else 0) <= 8
+    if not is_killed:
+        assert store.files(".leases") == []
+    machines[0].to_the_end(single)
+    assert results(store) == results(single)
 
 
 @pytest.mark.parametrize("kills", KILLS)

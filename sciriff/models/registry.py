@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sciriff.errors import UsageError
 from sciriff.models.baselines import BASELINES
+from sciriff.plain_yaml import load_yaml
 from sciriff.resources import resource_dir
 from sciriff.settings import Settings
 
@@ -203,7 +204,7 @@ def find_models(names: Iterable[str], settings: Settings) -> list[ModelSpec]:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = yaml.safe_load(path.read_bytes())
+        content = load_yaml(path.read_bytes())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"models {path} cannot be read: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(fields, dict) for fields in content.values()):

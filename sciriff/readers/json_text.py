@@ -16,7 +16,8 @@ from sciriff.readers.text import decode
 _MIN_READ = 1 << 20
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")
 _AFTER_VALUE = tuple(" \t\r\n,:]}")
-_DECODER = json.JSONDecoder(strict=False)
+# It finds where values end: a number that is too long to be one is the business of whoever parses its record.
+_DECODER = json.JSONDecoder(strict=False, parse_int=str)
 
 
 def load_json(raw: bytes, where: str) -> Any:
@@ -26,8 +27,8 @@ def load_json(raw: bytes, where: str) -> Any:
     constants ``NaN``, ``Infinity`` and ``-Infinity``, which stand for a missing value and become ``None``.
 
     Raises:
-        RecordError: if it is not JSON, not UTF-8, nested too deeply, or holds half of a surrogate pair as an escape
-            (such a string cannot be written as UTF-8).
+        RecordError: if it is not JSON, not UTF-8, nested too deeply, has a number of thousands of digits, or holds half
+            of a surrogate pair as an escape (such a string cannot be written as UTF-8).
     """
     try:
         return orjson.loads(raw)
@@ -54,6 +55,8 @@ def _load_lenient(raw: bytes, where: str) -> Any:
         raise RecordError(where, "a string holds half of a surrogate pair (an escape \\ud800 to \\udfff)") from error
     except RecursionError as error:
         raise RecordError(where, "JSON nested too deeply") from error
+    except ValueError as error:
+        raise RecordError(where, f"a number has too many digits: {error}") from error
     return value
 
 

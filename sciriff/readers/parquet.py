@@ -13,12 +13,14 @@ is a list of pairs. Categories are given as their values.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sciriff.errors import RecordError, SourceError, TaskFileError
 from sciriff.readers.records import Row, SplitSpec
+from sciriff.sources.containers import Limits, check_ratio
 
 if TYPE_CHECKING:
     from sciriff.sources.archives import ArchiveView
@@ -32,7 +34,8 @@ def rows(view: ArchiveView, split: SplitSpec) -> Iterator[Row]:
 
     Raises:
         MissingMemberError: if nothing matches, or one of the files could not be had.
-        SourceError: if a file is not Parquet, is truncated or damaged, or lacks a column asked for.
+        SourceError: if a file is not Parquet, is truncated or damaged, lacks a column asked for, or holds far more than
+            a file of its size honestly can.
     """
     split.check_options("parquet", "columns")
     columns = _wanted_columns(split)
@@ -75,11 +78,15 @@ def _cut(stream: BinaryIO, path: str, columns: list[str] | None) -> Iterator[tup
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    size = stream.seek(0, io.SEEK_END)
+    unpacked = 0
     try:
         file = pq.ParquetFile(stream, buffer_size=_READ_AHEAD, pre_buffer=False)
         schema = _plain_schema(_chosen(file.schema_arrow, columns, path))
         encoded = schema.serialize().to_pybytes()
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns, use_threads=False):
+            unpacked += batch.nbytes
+            check_ratio(unpacked, size, path, Limits())
             plain = batch.select(schema.names).cast(schema)
             for place in range(plain.num_rows):
                 yield encoded, plain.slice(place, 1).serialize().to_pybytes()

@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sciriff.errors import SourceError, UsageError
+from sciriff.plain_yaml import load_yaml
 from sciriff.sources.addresses import DRIVE, HUB, drive_id, hub_file, is_on, lfs_file
 
 CORPORA = Path(__file__).with_name("corpora")
@@ -150,8 +151,8 @@ def source(source_id: str, folder: Path = CORPORA) -> Source:
         near = difflib.get_close_matches(source_id, known, n=3) or known
         raise UsageError(f"unknown source {source_id!r}; did you mean {', '.join(near)}?")
     try:
-        entry = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+        entry = load_yaml(path.read_bytes())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SourceError(f"source {path} cannot be read: {error}") from error
     if not isinstance(entry, dict):
         raise SourceError(f"source {path}: expected a mapping, found {type(entry).__name__}")

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sciriff.errors import TaskFileError
+from sciriff.plain_yaml import load_yaml
 from sciriff.readers import READERS
 from sciriff.readers.records import SplitSpec
 from sciriff.tasks.formatters import FORMATTERS
@@ -103,7 +104,7 @@ def load_binding(task: str, folder: Path = BINDINGS) -> Binding:
             f"{task}: no file sciriff/tasks/bindings/{task}.yaml says where its records come from; add one"
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TaskFileError(f"{path}: not valid YAML: {error}") from error
     try:

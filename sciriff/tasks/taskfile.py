@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from sciriff.errors import TaskFileError
 from sciriff.hashing import digest
+from sciriff.plain_yaml import DuplicateKeyError, load_yaml
 from sciriff.tasks.rendering import CompiledTemplate, Fidelity, compile_template
 
 TaskFamily = Literal[
@@ -203,35 +204,14 @@ def task_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TaskFile.model_json_schema()}
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML (plain data, no tags that make objects) that also refuses a key written twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        written: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key, line = self.construct_object(key_node), key_node.start_mark.line + 1
-            if key in written:
-                raise _DuplicateKeyError(
-                    f"key {key!r} is written twice, in lines {written[key]} and {line}; remove one"
-                )
-            written[key] = line
-        return super().construct_mapping(node, deep=deep)  # type: ignore[no-any-return]
-
-
-class _DuplicateKeyError(Exception):
-    pass
-
-
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_bytes().decode("utf-8-sig"), Loader=_Loader)
+        return load_yaml(path.read_bytes())
     except OSError as error:
         raise TaskFileError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise TaskFileError(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    except _DuplicateKeyError as error:
+    except DuplicateKeyError as error:
         raise TaskFileError(f"{path}: {error}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -278,10 +278,11 @@ def test_the_judges_templates_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_reply_is_never_read_as_a_template() -> None:
+    from sciriff.models.requests import Message
     from sciriff.scoring.judge_prompts import second_prompt
 
     asked = second_prompt("{{ 7 * 7 }}", "{% for i in range(9) %}", "{{ marker }}")
-    assert [message.content for message in asked][:2] == ["{{ 7 * 7 }}", "{% for i in range(9) %}"]
+    assert [message.content for message in asked if isinstance(message, Message)][:2] == ["{{ 7 * 7 }}", "{% for i in range(9) %}"]
 
 
 def test_honest_templates_do_what_they_did() -> None:

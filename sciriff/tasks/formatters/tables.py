@@ -67,7 +67,7 @@ def _cell(serialised: str, schema: Schema, table: str, where: str) -> dict[str, 
         stored: dict[str, Any] = json.loads(serialised)
         attributes = ATTRIBUTES[schema][stored["type"]]
         cell = {attribute: stored[attribute] for attribute in attributes}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         known = ", ".join(ATTRIBUTES[schema])
         raise RecordError(
             where,

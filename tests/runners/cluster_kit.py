@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,8 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from build_kit import tree
+
 CHECKOUT = Path(__file__).resolve().parents[2]
+TASKS = ["anat_em_ner", "discomat_te", "scierc_ner"]
+EVALUATED = ["discomat_te", "scierc_ner"]
+WINDOWS = [4096]
 _PATIENCE = 120.0
+
+
+def but_the_index(store: Path) -> dict[str, str]:
+    """Hashes of the files of a store; the bytes of DuckDB's are not promised."""
+    return {name: value for name, value in tree(store).items() if not name.endswith(".duckdb")}
 
 
 @dataclass
@@ -96,7 +110,66 @@ def wait_for(condition: Any, told: Any = lambda: "") -> None:
         time.sleep(0.01)
 
 
+@contextmanager
+def killer(store: Path) -> Iterator[list[int]]:
+    """Kills with -9 the first process but this one that is in the midst of building a task; yields who was killed.
+
+    Whoever builds has a folder for unfinished work in the store, whose name says whose it is.
+    """
+    killed: list[int] = []
+    over = threading.Event()
+
+    def building() -> list[int]:
+        names = [path.name for path in store.glob(".staging/*-*-*")] if store.exists() else []
+        return sorted({int(name.split("-")[-2]) for name in names} - {os.getpid()})
+
+    def kill() -> None:
+        wait_for(lambda: building() or over.is_set())
+        for pid in building()[:1]:
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
 def cluster_environment(**changes: str) -> dict[str, str]:
     """The environment of workers: bundled samples, nothing of the caller's own settings, no colours in logs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SCIRIFF_", "DASK_", "RAY_"))}
     return {**kept, "SCIRIFF_OFFLINE": "1", "PYTHONPATH": str(CHECKOUT), "NO_PROXY": "127.0.0.1", **changes}
+
+
+@contextmanager
+def ray_cluster(environment: Mapping[str, str], cpus: int) -> Iterator[str]:
+    """Start a Ray head of few means, and yield its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # Ray's sockets lie in it: their paths must be short
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--num-cpus={cpus}"]
+    options = [f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats"]
+    limits = ["--object-store-memory=80000000", f"--temp-dir={folder}"]
+    log = folder / "log.txt"
+    with log.open("wb") as stream:
+        head = subprocess.Popen(
+            [*command, *options, *limits, "--min-worker-port=0", "--max-worker-port=0"],
+            cwd=folder,
+            env={**environment, "RAY_USAGE_STATS_ENABLED": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: b"Ray runtime started" in log.read_bytes(), lambda: log.read_text("utf-8"))
+        yield f"127.0.0.1:{port}"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(head.pid, signal.SIGKILL)  # all of Ray's processes are of its group
+        head.wait()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -277,7 +277,7 @@ def tidy(store: Store) -> None:
     finished, which nobody will ever want again. A store that cannot be written stays as it is.
     """
     store.sweep_staging()
-    with suppress(StoreError):
+    with suppress(StoreError, OSError):  # others remove folders at the same time
         for unit in units(store):
             board = board_of(store, unit)
             with suppress(NoLocksError):

@@ -11,15 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from sciriff.building.by_hand import Acquired, acquire_source, last_by_hand
 from sciriff.building.combine import CombineOutcome, combine
+from sciriff.building.fingerprint import code_digest
 from sciriff.building.options import BuildOptions
 from sciriff.building.outcome import TaskOutcome, exit_code_of, outcome_of_error
 from sciriff.building.plan import TaskPlan, plan_tasks
-from sciriff.building.pool import WorkerPool
+from sciriff.building.pool import WorkerPool, stop_workers
 from sciriff.building.progress import Progress
 from sciriff.building.status import source_of
 from sciriff.building.task import Workshop, build_task, folder, is_sample
@@ -27,6 +29,8 @@ from sciriff.building.tokenizer import bundled_tokenizer, find_tokenizer
 from sciriff.building.tokens import TokenizerFile
 from sciriff.building.validate import publish_docs
 from sciriff.errors import ExitCode, SciriffError
+from sciriff.hashing import digest
+from sciriff.leases import lease, tidy
 from sciriff.settings import Settings
 from sciriff.sources.fetch import AcquiredSource
 from sciriff.sources.hosts import hosts_asked
@@ -74,17 +78,18 @@ def build_tasks(build: Build, *, combining: bool = True) -> BuildReport:
     """
     started = time.monotonic()
     outcomes = []
-    with build.progress.stage("tasks", len(build.tasks)) as stage:
-        for outcome in build.outcomes():
-            outcomes.append(outcome)
-            stage.advance(note=f"{outcome.task} {outcome.state}")
-    outcomes.sort(key=lambda outcome: outcome.task)
-    combined = (
-        combine_built(build.store, build.options.windows, build.progress.log)
-        if combining and any(outcome.done for outcome in outcomes)
-        else None
-    )
-    docs = publish_docs(build.store, build.progress.log)
+    with build.undisturbed():
+        with build.progress.stage("tasks", len(build.tasks)) as stage:
+            for outcome in build.outcomes():
+                outcomes.append(outcome)
+                stage.advance(note=f"{outcome.task} {outcome.state}")
+        outcomes.sort(key=lambda outcome: outcome.task)
+        combined = (
+            combine_built(build.store, build.options.windows, build.progress.log)
+            if combining and any(outcome.done for outcome in outcomes)
+            else None
+        )
+        docs = publish_docs(build.store, build.progress.log)
     seconds = round(time.monotonic() - started, 3)
     return BuildReport(tuple(outcomes), combined, build.store.path(""), docs, build.tokenizers, seconds)
 
@@ -143,6 +148,7 @@ class Build:
         self._choosing = threading.Lock()
         self.store = Store.of(settings)
         self.store.check_writable()
+        tidy(self.store)
         self._shop = Workshop(self.store, options, WorkerPool(settings.workers), progress, force)
         self.tasks = tuple(self._plans)
         self._files = files_needed(self._plans)
@@ -196,7 +202,36 @@ class Build:
             for sources in (self.fetched, self.by_hand):
                 list(threads.map(self.acquire, sources))
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="task") as threads:
-            yield from threads.map(self.build_task, self.tasks)
+            try:
+                yield from threads.map(self.build_task, self.tasks)
+            except BaseException:  # Ctrl-C, or nobody wants the rest
+                self.stop()
+                raise
+
+    def stop(self) -> None:
+        """End what is under way within seconds; nothing half done is published, and no lease stays behind."""
+        self._shop.stop.set()
+        stop_workers(at_once=True)
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Keep builds with other options out of the store, waiting for one that is under way there.
+
+        They would replace each other's artifacts, and what is combined at the end would be of both. Builds with the
+        same options share the work.
+        """
+        alike = {
+            "options": self.options.describe(),
+            "tokenizer": self._settings.tokenizer,
+            "samples": self._settings.samples,
+            "templates": str(self._settings.templates_dir or ""),
+            "code": code_digest(["sciriff.building.task"]),
+        }
+        doing = "tasks are being built with other options"
+        with lease(
+            self.store, "builds", doing=doing, alike=digest(alike), tell=self.progress.log, stop=self._shop.stop
+        ):
+            yield
 
     @property
     def tokenizers(self) -> tuple[str, ...]:

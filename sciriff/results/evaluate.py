@@ -16,6 +16,7 @@ from sciriff.building.fingerprint import code_digest
 from sciriff.building.progress import Progress, Silent
 from sciriff.building.runner import Runner
 from sciriff.errors import ExitCode, SciriffError, UsageError
+from sciriff.leases import tidy
 from sciriff.models.ask_model import Asking, ask_model, submit_batches
 from sciriff.models.budget import Purse
 from sciriff.models.data import BUILT, load_data, require_data
@@ -128,6 +129,7 @@ def evaluate(
     progress = progress or Silent()
     require_data(data, window, split, settings, progress)
     store.check_writable()
+    tidy(store)
 
     options = options or AskOptions()
     evaluation = _Evaluation(store, settings, data, window, split, limit, options, judge, progress, runner)

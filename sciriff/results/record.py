@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sciriff.building.runner import Runner
 from sciriff.errors import SciriffError
 from sciriff.hashing import digest
-from sciriff.leases import lease
+from sciriff.leases import lease, tidy
 from sciriff.models.predictions import ReplacedError
 from sciriff.results.facts import Run
 from sciriff.results.index import build_index, index_path
@@ -193,7 +193,7 @@ def publish(
                         missing |= dict.fromkeys(column.name for column in missing_columns(rows))
         metrics = {key: eval_task(run.task).shaper(totals[key]) for run in runs for key in _keys(run)}
         _write_metric_files(runs, metrics, raw.result(), store)
-    store.sweep_staging()
+    tidy(store)
     return Published(
         results=tuple(_result(each, totals, metrics) for each in recorded),
         index=path,

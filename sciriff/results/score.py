@@ -7,6 +7,7 @@ What a folder holds becomes predictions of this pipeline; from there on it is as
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
@@ -18,12 +19,14 @@ from sciriff.building.progress import Progress, Silent
 from sciriff.building.runner import Runner
 from sciriff.errors import ExitCode, SciriffError, StoreError, UsageError
 from sciriff.hashing import digest
+from sciriff.leases import tidy
 from sciriff.models.budget import Purse
 from sciriff.models.data import BUILT, load_data, require_data
 from sciriff.models.instances import InstanceSet, NotBuiltError
 from sciriff.models.plan import AskOptions
 from sciriff.models.predictions import (
     FILE,
+    PREDICTIONS,
     Predictions,
     keep_predictions,
     kept_predictions,
@@ -32,6 +35,7 @@ from sciriff.models.predictions import (
 from sciriff.results.existing.collect import Collection, Existing, collect
 from sciriff.results.existing.identify import Identified, Naming, identify
 from sciriff.results.existing.layout import Data
+from sciriff.results.existing.own import own_predictions
 from sciriff.results.facts import Run
 from sciriff.results.judge_facts import JudgeReport
 from sciriff.results.judge_options import JudgeOptions, find_judge
@@ -101,7 +105,7 @@ class ScoreReport:
 
 
 def score_predictions(
-    place: Path,
+    place: Path | None,
     *,
     store: Store,
     settings: Settings,
@@ -120,7 +124,8 @@ def score_predictions(
     """Score the predictions of a folder.
 
     Args:
-        place: the folder, or a single file; see :mod:`sciriff.results.existing.layout`.
+        place: the folder, or a single file; see :mod:`sciriff.results.existing.layout`. None for what evaluations left
+            in the store.
         store: where results are written.
         settings: where the index goes if the store is not a local folder.
         model: score this model only; where there is only one, what it is called.
@@ -145,16 +150,23 @@ def score_predictions(
     judge, asking = judge or JudgeOptions(mode="off"), asking or AskOptions()
     if judge.mode != "off":
         find_judge(judge, settings)
-    collection = collect(place, Data(window, split), but=Path(store.path("")) if store.is_local else None)
-    chosen = [each for each in _of_model(collection, model, place) if each.task in names]
-    require_data(data, window, split, settings, progress)
-    store.check_writable()
+    with ExitStack() as stack:
+        root = Path(store.path("")) if store.is_local else None
+        own = root
+        if place is None:
+            own = stack.enter_context(own_predictions(store))
+            place = own / PREDICTIONS
+        collection = collect(place, Data(window, split), but=root)
+        chosen = [each for each in _of_model(collection, model, place) if each.task in names]
+        require_data(data, window, split, settings, progress)
+        store.check_writable()
+        tidy(store)
 
-    work = _Work(store, settings, data, max_instances)
-    with progress.stage("read", len(chosen)) as stage:
-        for existing in chosen:
-            work.read_in(existing)
-            stage.advance(note=f"{existing.task} {existing.model}")
+        work = _Work(store, settings, data, max_instances, own)
+        with progress.stage("read", len(chosen)) as stage:
+            for existing in chosen:
+                work.read_in(existing)
+                stage.advance(note=f"{existing.task} {existing.model}")
     with progress.stage("score", len(work.runs)) as stage:
         for done in record_all(work.runs, store, settings.workers, runner):
             work.scored(done)
@@ -227,6 +239,7 @@ class _Work:
     settings: Settings
     data: str
     max_instances: int | None
+    own: Path | None  # the folder that predictions of this very store lie in, laid out as the store
     runs: list[Run] = field(default_factory=list)
     read: list[ReadFile] = field(default_factory=list)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -302,7 +315,7 @@ class _Work:
     def _in_place(self, existing: Existing) -> Predictions | None:
         """Predictions that lie in the store already, where they belong."""
         folder = predictions_folder(existing.model, existing.task, *existing.data)
-        if not self.store.is_local or Path(self.store.path(f"{folder}/{FILE}")).resolve() != existing.path.resolve():
+        if self.own is None or (self.own / folder / FILE).resolve() != existing.path.resolve():
             return None
         manifest = self.store.read_manifest(folder) or {}
         kept = kept_predictions(folder, str(manifest.get("key")), self.store)

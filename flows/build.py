@@ -101,7 +101,7 @@ def combine_tasks(build: Build, options: BuildOptions, hours: float) -> Any:
     """Write the combined dataset of every window, of all tasks that are built in the store."""
     from sciriff.building.build import combine_built
 
-    work = partial(combine_built, build.store, options.windows)
+    work = partial(combine_built, build.store, options.windows, build.progress.log)
     return done_or_told("combine", work, hours, "run the same again, with more task_hours if it has to be")
 
 
@@ -178,8 +178,9 @@ def build_sciriff(
             for sources in (build.fetched, build.by_hand):
                 _fetch(sources, build, task_hours, progress)
             shared = {"build": build, "options": options, "force": force, "hours": task_hours}
-            outcomes = _build(build.tasks, settings.workers, shared, progress)
-            combining = _combine(outcomes, build, options, task_hours, progress)
+            with build.undisturbed():
+                outcomes = _build(build.tasks, settings.workers, shared, progress)
+                combining = _combine(outcomes, build, options, task_hours, progress)
             if wait_for_manual_minutes and (waiting := _waiting(outcomes, build)):
                 names = ", ".join(sorted(set(waiting.values())))
                 given = {"sources": names, "build": build, "minutes": wait_for_manual_minutes, "progress": progress}
@@ -187,8 +188,9 @@ def build_sciriff(
                 ready = [name for name, source in waiting.items() if build.lack_of(source) is None]
                 if ready:
                     progress.expect_more(len(ready) + 1)
-                    outcomes |= _build(ready, settings.workers, shared, progress)
-                    combining = _combine(outcomes, build, options, task_hours, progress)
+                    with build.undisturbed():
+                        outcomes |= _build(ready, settings.workers, shared, progress)
+                        combining = _combine(outcomes, build, options, task_hours, progress)
             checks = {"combining": combining}
             if max_leakage is not None and combining is not None:
                 given = {"build": build, "options": options, "limit": max_leakage, "hours": task_hours}

@@ -56,6 +56,10 @@ _SECONDS_TO_FREE_ALL = 5.0
 _SECONDS_FOR_LAST_BEAT = 2.0
 
 
+class BusyError(Exception):
+    """Others hold the unit."""
+
+
 class Lease:
     """One attempt to hold a unit, and the holding of it. Use :func:`lease`.
 
@@ -246,6 +250,7 @@ def lease(
     alike: str = "",
     tell: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
+    waiting: bool = True,
 ) -> Iterator[Lease]:
     """Hold a unit of work of a store, waiting until it is free.
 
@@ -256,15 +261,20 @@ def lease(
         alike: see :class:`Lease`.
         tell: told once who is waited for; the log if None.
         stop: ends the waiting.
+        waiting: whether to wait at all.
 
     Raises:
+        BusyError: if others hold it and it is not to be waited for.
         StoppedError: if the waiting was ended.
         StoreError: if the store cannot be read or written.
     """
     held = new_lease(store, unit, alike=alike)
     with _in_order(unit):
-        held.wait(doing, tell, stop)
         try:
+            if waiting:
+                held.wait(doing, tell, stop)
+            elif held.attempt():
+                raise BusyError(unit)
             yield held
         finally:
             held.release()

@@ -30,7 +30,7 @@ from sciriff.building.tokens import TokenizerFile
 from sciriff.building.validate import publish_docs
 from sciriff.errors import ExitCode, SciriffError
 from sciriff.hashing import digest
-from sciriff.leases import lease, tidy
+from sciriff.leases import BusyError, lease, tidy
 from sciriff.settings import Settings
 from sciriff.sources.fetch import AcquiredSource
 from sciriff.sources.hosts import hosts_asked
@@ -180,11 +180,22 @@ class Build:
         return acquired if isinstance(acquired, SciriffError) else None
 
     def build_task(self, name: str) -> TaskOutcome:
-        """Build one task. What stops it becomes its outcome and touches no other task."""
+        """Build one task, or wait for another run that does. What stops it becomes its outcome and touches no other."""
+        outcome = self._build_task(name)
+        assert outcome is not None
+        return outcome
+
+    def _build_if_free(self, name: str) -> TaskOutcome | None:
+        """Build one task; None if another run is building it."""
+        return self._build_task(name, waiting=False)
+
+    def _build_task(self, name: str, *, waiting: bool = True) -> TaskOutcome | None:
         started = time.monotonic()
         try:
             plan, source, tokenizer = self._ready(name)
-            return build_task(plan, source, tokenizer, self._shop)
+            return build_task(plan, source, tokenizer, self._shop, waiting=waiting)
+        except BusyError:
+            return None
         except SciriffError as error:
             return outcome_of_error(name, error, time.monotonic() - started)
         except Exception as error:  # a defect of ours must not take the other tasks down
@@ -196,14 +207,20 @@ class Build:
         """Acquire all sources, then build all tasks side by side; their rows share the worker processes.
 
         Yields:
-            Each task as it ends, in alphabetical order.
+            Each task, in alphabetical order; at the end those that another run was building when their turn came.
         """
         with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE, thread_name_prefix="fetch") as threads:
             for sources in (self.fetched, self.by_hand):
                 list(threads.map(self.acquire, sources))
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="task") as threads:
             try:
-                yield from threads.map(self.build_task, self.tasks)
+                busy = []
+                for name, outcome in zip(self.tasks, threads.map(self._build_if_free, self.tasks), strict=True):
+                    if outcome is None:
+                        busy.append(name)
+                    else:
+                        yield outcome
+                yield from threads.map(self.build_task, busy)
             except BaseException:  # Ctrl-C, or nobody wants the rest
                 self.stop()
                 raise

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from sciriff.building.tokens import TokenizerFile
 from sciriff.building.validate import ValidationResult, result_path, validate
 from sciriff.building.validate import prepare as prepare_validation
 from sciriff.building.writing import write_windows
-from sciriff.errors import SourceError, ValidationFailedError
+from sciriff.errors import SourceError, StoppedError, ValidationFailedError
 from sciriff.hashing import keyed_rank
 from sciriff.leases import Lease, lease
 from sciriff.readers import load_reader
@@ -45,6 +46,7 @@ class Workshop:
         pool: worker processes.
         progress: where progress goes.
         force: build even what is there and intact, unless another run has built it while this one waited for it.
+        stop: set to end what is under way, and what waits for others.
     """
 
     store: Store
@@ -52,6 +54,7 @@ class Workshop:
     pool: WorkerPool
     progress: Progress
     force: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 def folder(window: int, task: str) -> str:
@@ -59,7 +62,9 @@ def folder(window: int, task: str) -> str:
     return f"instructions/{window}/{task}"
 
 
-def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile, shop: Workshop) -> TaskOutcome:
+def build_task(
+    plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile, shop: Workshop, *, waiting: bool = True
+) -> TaskOutcome:
     """Build one task in all windows, unless intact artifacts of the same key are there.
 
     Args:
@@ -67,8 +72,10 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
         source: the files that it needs, on local disk.
         tokenizer: what tokens are counted with.
         shop: what all tasks of the build share.
+        waiting: whether to wait for another run that is building the task.
 
     Raises:
+        BusyError: if another run is building the task, and it is not to be waited for.
         SciriffError: if the task cannot be built; nothing of it was published then, and what was there before still is.
     """
     started = time.monotonic()
@@ -78,7 +85,7 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
         return _cached(recipe, shop.store, started)
     _refuse_lesser_source(plan, source, shop)
     before = _versions(recipe, shop.store) if shop.force else ()
-    with _lease(recipe, shop) as held:
+    with _lease(recipe, shop, waiting) as held:
         is_new = not shop.force or _versions(recipe, shop.store) != before
         if is_new and not why_build(shop.store, recipe):  # another run has just done it
             return _cached(recipe, shop.store, started)
@@ -88,8 +95,9 @@ def build_task(plan: TaskPlan, source: AcquiredSource, tokenizer: TokenizerFile,
     return outcome_of_manifests(recipe.task, "built", manifests, time.monotonic() - started, reason)
 
 
-def _lease(recipe: Recipe, shop: Workshop) -> AbstractContextManager[Lease]:
-    return lease(shop.store, f"build/{recipe.task}", doing=f"{recipe.task} is being built", tell=shop.progress.log)
+def _lease(recipe: Recipe, shop: Workshop, waiting: bool) -> AbstractContextManager[Lease]:
+    unit, doing = f"build/{recipe.task}", f"{recipe.task} is being built"
+    return lease(shop.store, unit, doing=doing, tell=shop.progress.log, stop=shop.stop, waiting=waiting)
 
 
 def _cached(recipe: Recipe, store: Store, started: float) -> TaskOutcome:
@@ -124,7 +132,7 @@ def _build(
         if not result.success:
             raise ValidationFailedError(f"{recipe.task}: does not meet its expectations; " + "; ".join(result.failures))
         manifests = _manifests(plan, recipe, source, tokenizer, sampled, assembly, files, shop.options)
-        was_ours = held.ensure(f"{recipe.task} is being built", shop.progress.log)
+        was_ours = held.ensure(f"{recipe.task} is being built", shop.progress.log, shop.stop)
         if not was_ours and not why_build(shop.store, recipe):
             return {}
         _publish(shop.store, result, manifests, workspace, held)
@@ -247,6 +255,8 @@ def _sample(recipe: Recipe, split: str, rows: SplitRows, shop: Workshop, workspa
         while indices := sample.next_round():
             work = partial(make_instances, recipe, split, windows=sample.asked, spool=workspace)
             for batch in shop.pool.map_unordered(work, batches(rows.pick(indices))):
+                if shop.stop.is_set():
+                    raise StoppedError(f"{recipe.task}: stopped before it was built")
                 sample.add(batch)
                 stage.advance(batch.rows)
     return sample

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from sciriff.cli.screen import screened
 from sciriff.errors import SciriffError
 
 INTERRUPTED = 130
 """Exit status of a process stopped by Ctrl-C, as shells give it (128 + SIGINT)."""
+TERMINATED = 143
+"""The same for SIGTERM."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came. It ends the work as Ctrl-C does, so that what is held is let go of."""
 
 
 class LazyGroup(click.Group):
@@ -59,17 +70,41 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run the command line and exit: the errors a user can meet become one message on standard error."""
+        with screened():
+            self._run(*args, **kwargs)
+        raise AssertionError("a command ends by an exit")
+
+    def _run(self, *args: Any, **kwargs: Any) -> NoReturn:
         try:
-            status = super().main(*args, **(kwargs | {"standalone_mode": False}))
+            with _heeding_sigterm():
+                status = super().main(*args, **(kwargs | {"standalone_mode": False}))
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
-        except click.Abort:
+        except click.Abort as error:
             click.echo("stopped; what is finished is kept: the same command goes on from there", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(TERMINATED if isinstance(error.__cause__, _Terminated) else INTERRUPTED)
         except SciriffError as error:
             if os.environ.get("SCIRIFF_DEBUG"):
                 traceback.print_exc()
             click.echo(f"error: {error}", err=True)
             sys.exit(int(error.exit_code))
         sys.exit(int(status or 0))
+
+
+@contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the work from inside; a second one ends the process where it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -29,6 +29,7 @@ from build_kit import (
 )
 
 TASKS = ("discomat_te", "scicite_classification", "scierc_ner")
+HIDDEN = (".staging/", ".leases/")
 _PATIENCE = 15  # seconds; workers that are merely idle would live longer
 
 
@@ -51,7 +52,7 @@ def undisturbed(server: BuildServer, tmp_path_factory: pytest.TempPathFactory) -
 
 def require_recovery(store: Path, server: BuildServer, undisturbed: Undisturbed) -> None:
     """What is visible after the kill is whole; the next run does what is missing, and leaves no trace of the first."""
-    visible = {name: value for name, value in tree(store).items() if value and not name.startswith(".staging/")}
+    visible = {name: value for name, value in tree(store).items() if value and not name.startswith(HIDDEN)}
     assert visible.items() <= undisturbed.hashes.items()
     finished = done_tasks(store)
     told = server.build(store, TASKS, workers=2)

@@ -29,6 +29,7 @@ from sciriff.settings import Settings
 from sciriff.sources.catalogue import source
 from sciriff.sources.containers import Limits
 from sciriff.sources.mirror import MirrorEntry, load_mirror
+from sciriff.store import Store
 from sciriff.tasks.binding import bound_tasks
 
 DOCS = CHECKOUT / "docs"
@@ -283,7 +284,8 @@ def test_the_answers_to_queries_are_those_shown(evaluated: Path, monkeypatch: py
     questions = QUESTION.findall(text)
     assert len(questions) == text.count("<!-- query -->") >= 12
     index = evaluated / "artifacts/results/metrics.duckdb"
-    answers = [f"{spell(sql(query, index), None)}\n" for query, _ in questions]
+    store = Store("artifacts")
+    answers = [f"{spell(sql(query, index, store=store), None)}\n" for query, _ in questions]
     if os.environ.get("UPDATE_DOCS"):
         fresh = iter(answers)
         replaced = QUESTION.sub(lambda found: found[0].replace(f"```text\n{found[2]}", f"```text\n{next(fresh)}"), text)

@@ -31,18 +31,21 @@ _NOT_JUDGED = "SELECT DISTINCT task, note FROM judges WHERE state <> 'done' ORDE
 @click.command()
 @click.option("--json", "style", flag_value="json", help="Print JSON lines.")
 @click.option("--csv", "style", flag_value="csv", help="Print CSV with a header.")
+@click.option("--publish", is_flag=True, help="Put the DuckDB file into the store, too, where others can read it.")
 @store_option
-def leaderboard_command(style: str | None, store: str | None) -> int:
+def leaderboard_command(style: str | None, publish: bool, store: str | None) -> int:
     """Print the scores of all models, with their intervals and the counts behind them.
 
     `sciriff sql "from leaderboard"` has the same, one row a model.
     """
     from sciriff.cli.sql import run_query
-    from sciriff.results.index import current_index
+    from sciriff.results.index import current_index, publish_index
     from sciriff.results.query import sql
     from sciriff.store import Store
 
     settings = settings_with(store=store)
+    if publish:
+        click.echo(f"published {publish_index(Store.of(settings), settings)}", err=True)
     if style:
         run_query("from leaderboard", style, settings)
         return 0

@@ -34,7 +34,7 @@ def sql(
         query: SQL in DuckDB's dialect; the tables and views are those of :mod:`sciriff.results.schema` and ``views``.
         index: the index file, see :func:`sciriff.results.index.current_index`.
         parameters: values of the query's placeholders.
-        store: a store whose files the query may name by their URLs.
+        store: a store whose files the query may name by their URLs; ``getvariable('store')`` is its root.
 
     Raises:
         UsageError: if the query is wrong, or would change something.
@@ -43,8 +43,8 @@ def sql(
     import duckdb
 
     with open_index(index) as connection:
-        if store is not None and not store.is_local:
-            connection.register_filesystem(store.query_filesystem())
+        if store is not None:
+            _let_name_files(connection, store)
         try:
             result = connection.execute(query, parameters)
             columns = [column[0] for column in result.description or []]
@@ -53,6 +53,14 @@ def sql(
             tables = ", ".join(table.name for table in INDEX_TABLES)
             views = ", ".join(view.name for view in VIEWS)
             raise UsageError(f"{error}\n(tables: {tables}; views: {views})") from error
+
+
+def _let_name_files(connection: DuckDBPyConnection, store: Store) -> None:
+    """Let queries read files of a store: DuckDB reaches them as the store itself does, with the same keys."""
+    root = store.path("").replace("'", "''")
+    connection.execute(f"SET VARIABLE store = '{root}'")
+    if not store.is_local:
+        connection.register_filesystem(store.query_filesystem())
 
 
 def open_index(index: Path) -> DuckDBPyConnection:

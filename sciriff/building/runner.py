@@ -7,10 +7,15 @@ same bytes, and what is there is left as it is.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from sciriff.errors import SciriffError
+
+unwanted: ContextVar[threading.Event] = ContextVar("unwanted")
+"""Set when nobody wants the unit any more that is being worked at; whoever does it then ends within seconds."""
 
 
 class Unit(Protocol):

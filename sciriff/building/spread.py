@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from sciriff.building.options import BuildOptions
 from sciriff.building.outcome import TaskOutcome, outcome_of_error
 from sciriff.building.plan import TaskPlan
 from sciriff.building.progress import Progress, Silent
-from sciriff.building.runner import Runner
+from sciriff.building.runner import Runner, unwanted
 from sciriff.building.task import folder
 from sciriff.building.tokenizer import bundled_tokenizer, find_tokenizer
 from sciriff.building.tokens import TokenizerFile
@@ -101,11 +101,31 @@ def build_unit(unit: BuildUnit) -> BuiltUnit:
             plans={name: unit.plan},
             find=partial(_same_tokenizer, unit.tokenizer),
         )
-        for source in (*build.fetched, *build.by_hand):
-            build.acquire(source)
-        outcome = build.build_task(name)
+        with _stopped_if_unwanted(build):
+            for source in (*build.fetched, *build.by_hand):
+                build.acquire(source)
+            outcome = build.build_task(name)
         news = {url: entry for url, entry in read_lock(lock).items() if unit.locked.get(url) != entry}
         return BuiltUnit(outcome, ", ".join(build.tokenizers), news)
+
+
+@contextmanager
+def _stopped_if_unwanted(build: Build) -> Iterator[None]:
+    """Stop a build, which then frees what it holds, when nobody waits for it any more."""
+    event = unwanted.get(threading.Event())
+    over = threading.Event()
+
+    def watch() -> None:
+        event.wait()
+        if not over.is_set():
+            build.stop()
+
+    threading.Thread(target=watch, name="unwanted", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        event.set()
 
 
 def _same_tokenizer(wanted: TokenizerFile | str, settings: Settings) -> TokenizerFile:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import queue
+import threading
 import uuid
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +12,14 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import Any
 
+from sciriff.building.runner import unwanted
 from sciriff.errors import UsageError
 from sciriff.runners.engine import ClusterLostError, WorkerLostError
 from sciriff.runners.worker import Introduction, complaint
 
 CONNECT_SECONDS = 30
 _ANSWER_SECONDS = 60
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class DaskEngine:
@@ -68,9 +72,11 @@ class DaskEngine:
 
     def submit(self, call: Callable[[], Any], label: str, *, elsewhere: bool = False) -> Any:
         """Hand a call over."""
+        import cloudpickle
+
         key = f"{label}-{uuid.uuid4().hex[:8]}"
         workers = self._idle_workers() if elsewhere else None
-        job = self._client.submit(call, key=key, pure=False, workers=workers or None)
+        job = self._client.submit(_opener(), cloudpickle.dumps(call), key=key, pure=False, workers=workers or None)
         job.add_done_callback(self._ended.put)
         return job
 
@@ -98,7 +104,7 @@ class DaskEngine:
             raise WorkerLostError(f"the last one was {last.address}", error.allowed_failures + 1) from error
 
     def cancel(self, jobs: Collection[Any]) -> None:
-        """Give jobs up. One that is being run stops at its next step, see :mod:`sciriff.runners.wanted`."""
+        """Give jobs up; one that is being run is told, see :data:`sciriff.building.runner.unwanted`."""
         with suppress(Exception):  # the cluster may be gone
             self._client.cancel(list(jobs), asynchronous=False)
 
@@ -123,6 +129,53 @@ class DaskEngine:
             f"the Dask scheduler at {self.address} went away; what is finished is kept: run the same command again "
             "once it is back"
         )
+
+
+def _opener() -> Callable[[bytes], Any]:
+    """Return what opens a call on a worker.
+
+    The scheduler unpacks what it passes on, and need not have sciriff: so this goes there as code (a nested function is
+    pickled by value), and the call as bytes.
+    """
+
+    def open_call(packed: bytes) -> Any:
+        from sciriff.runners.dask_cluster import make_call
+
+        return make_call(packed)
+
+    return open_call
+
+
+def make_call(packed: bytes) -> Any:
+    """Make a call on a worker, and tell it when its job was given up; Dask cannot stop a thread."""
+    event, over = threading.Event(), threading.Event()
+    key, worker = _key_of_this_thread(), _worker_of_this_thread()
+
+    def watch() -> None:
+        while not over.wait(_SECONDS_BETWEEN_LOOKS):
+            task = worker.state.tasks.get(key)
+            if task is None or task.state == "cancelled":
+                event.set()
+                return
+
+    unwanted.set(event)
+    threading.Thread(target=watch, name="wanted", daemon=True).start()
+    try:
+        return pickle.loads(packed)()
+    finally:
+        over.set()
+
+
+def _key_of_this_thread() -> Any:
+    from distributed.worker import thread_state
+
+    return thread_state.key
+
+
+def _worker_of_this_thread() -> Any:
+    from distributed import get_worker
+
+    return get_worker()
 
 
 def _spelled(answer: str | BaseException) -> str:

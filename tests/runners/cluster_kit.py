@@ -84,11 +84,17 @@ def dask_cluster(folder: Path, workers: int, environment: Mapping[str, str]) -> 
             process.wait()
 
 
+_WORKER = "from distributed.cli.dask_worker import main; main()"
+_WITHOUT_SCIRIFF = (
+    "import sys; sys.modules['sciriff'] = None; from distributed.cli.dask_scheduler import main; main()"  # no import
+)
+
+
 def _start(module_and_options: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     module, *options = module_and_options
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{module}", *options],
+            [sys.executable, "-c", _WITHOUT_SCIRIFF if module == "dask_scheduler" else _WORKER, *options],
             cwd=folder,
             env=dict(environment),
             stdin=subprocess.DEVNULL,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import cloudpickle
 import pytest
 from build_kit import sample_settings, tree
 from cluster_kit import (
@@ -121,3 +124,29 @@ def test_a_store_in_s3(
         assert store_hashes("s3://bucket/spread") == reference
         with pytest.raises(UsageError, match=r"worker tcp://"):
             sciriff.build(TASKS, windows=WINDOWS, settings=on(cluster, "s3://bucket/spread", tmp_path))
+
+
+def hold(place: Path) -> None:
+    """Work that goes on until nobody wants it."""
+    from sciriff.building.runner import unwanted
+
+    (place / "begun").touch()
+    if unwanted.get().wait(100):
+        (place / "stopped").touch()
+
+
+@pytest.mark.parametrize("by", ["cancelling", "leaving"])
+def test_work_that_nobody_wants_any_more_is_stopped(by: str, cluster: DaskCluster, tmp_path: Path) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    engine = dask_module.DaskEngine(cluster.address)
+    try:
+        job = engine.submit(partial(hold, tmp_path), "hold")
+        wait_for((tmp_path / "begun").exists, cluster.log)
+        assert not (tmp_path / "stopped").exists()
+        if by == "cancelling":
+            engine.cancel([job])
+            wait_for((tmp_path / "stopped").exists, cluster.log)
+    finally:
+        engine.close()
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    wait_for((tmp_path / "stopped").exists, cluster.log)

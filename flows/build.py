@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,7 +30,7 @@ from prefect.utilities.annotations import NotSet
 from pydantic import Field, TypeAdapter
 
 from flows.build_artifacts import publish_build, publish_leakage, undone
-from flows.parameters import Hours, Integers, Limit, SomeNames
+from flows.parameters import Hours, Integers, Limit, RunnerName, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import run_name, settings_with
 from flows.states import CACHED, end_state, error_state, naming
@@ -135,6 +136,8 @@ def build_sciriff(
     split_by: Literal["document", "instance"] | None = None,
     tokenizer: str | None = None,
     workers: Annotated[int, Field(ge=1)] | None = None,
+    runner: RunnerName | None = None,
+    cluster: str | None = None,
     store: str | None = None,
     force: bool = False,
     wait_for_manual_minutes: Annotated[float, Field(ge=0)] = 0.0,
@@ -156,6 +159,9 @@ def build_sciriff(
             document if empty, or by instance where fidelity is "original".
         tokenizer: Hub name, or path of a tokenizer.json on the worker.
         workers: worker processes; all cores of the worker if empty.
+        runner: who builds the tasks: "local" (this worker), or an existing "dask" or "ray" cluster, whose workers then
+            get the sources as well; SCIRIFF_RUNNER if empty.
+        cluster: address of the cluster; SCIRIFF_CLUSTER if empty.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
         force: build also what is there and intact.
         wait_for_manual_minutes: how long to wait, once all else is built, for files that you must fetch by hand; the
@@ -166,20 +172,29 @@ def build_sciriff(
             name, and everything else goes on.
         run_hours: how long the whole run may take.
     """
-    from sciriff.building.build import Build
+    from sciriff.building.spread import plan_build
+    from sciriff.runners import open_runner
 
     try:
-        with time_limit("build-sciriff", run_hours):
-            settings = settings_with(store=store, tokenizer=tokenizer, workers=workers, templates_dir=templates_dir)
+        with time_limit("build-sciriff", run_hours), ExitStack() as machines:
+            settings = settings_with(
+                store=store,
+                tokenizer=tokenizer,
+                workers=workers,
+                templates_dir=templates_dir,
+                runner=runner,
+                cluster=cluster,
+            )
             options = BuildOptions.checked(windows, n_instances, template_ids, seed, fidelity, split_by)
             progress = ArtifactProgress("build-progress")
-            build = Build(tasks, options, settings, progress, force=force)
+            elsewhere = machines.enter_context(open_runner(settings, progress))
+            build = plan_build(tasks, options, settings, progress, elsewhere, force=force)
             progress.expect(len(build.fetched) + len(build.by_hand) + len(build.tasks) + 1)
             for sources in (build.fetched, build.by_hand):
                 _fetch(sources, build, task_hours, progress)
             shared = {"build": build, "options": options, "force": force, "hours": task_hours}
             with build.undisturbed():
-                outcomes = _build(build.tasks, settings.workers, shared, progress)
+                outcomes = _build(build.tasks, build, shared, progress)
                 combining = _combine(outcomes, build, options, task_hours, progress)
             if wait_for_manual_minutes and (waiting := _waiting(outcomes, build)):
                 names = ", ".join(sorted(set(waiting.values())))
@@ -189,7 +204,7 @@ def build_sciriff(
                 if ready:
                     progress.expect_more(len(ready) + 1)
                     with build.undisturbed():
-                        outcomes |= _build(ready, settings.workers, shared, progress)
+                        outcomes |= _build(ready, build, shared, progress)
                         combining = _combine(outcomes, build, options, task_hours, progress)
             checks = {"combining": combining}
             if max_leakage is not None and combining is not None:
@@ -214,9 +229,9 @@ def _fetch(sources: Sequence[str], build: Build, hours: float, progress: Artifac
 
 
 def _build(
-    names: Sequence[str], workers: int, shared: Mapping[str, Any], progress: ArtifactProgress
+    names: Sequence[str], build: Build, shared: Mapping[str, Any], progress: ArtifactProgress
 ) -> dict[str, TaskOutcome]:
-    with Crew(workers) as builders:
+    with Crew(build.start(names)) as builders:
         building = {name: builders.give(build_task, {"name": name, **shared}) for name in names}
         return {name: _outcome(name, state) for name, state in _wait(building, progress).items()}
 

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows.evaluation_artifacts import publish_tables, scored_lines, unscored_lines
-from flows.parameters import JudgeMode, JudgeSamples, Limit, Names, SomeNames
+from flows.parameters import JudgeMode, JudgeSamples, Limit, Names, RunnerName, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import run_name, settings_with
 from flows.states import end_state, error_state
@@ -60,6 +60,8 @@ def evaluate_model(
     judge_model: str = DEFAULT_JUDGE,
     judge_base_url: str | None = None,
     judge_samples: JudgeSamples = None,
+    runner: RunnerName | None = None,
+    cluster: str | None = None,
     store: str | None = None,
 ) -> State[Any]:
     """Score models on the held-out tasks.
@@ -92,6 +94,9 @@ def evaluate_model(
         judge_model: who judges: an API model of deployments/models.yaml, openai:NAME or vllm:NAME.
         judge_base_url: the judge's server, if it is not that of its entry or OpenAI's.
         judge_samples: most samples per task that are judged, or "all"; if empty, 100 of MuP and all of Qasper.
+        runner: who scores the replies: "local" (this worker), or an existing "dask" or "ray" cluster; SCIRIFF_RUNNER if
+            empty.
+        cluster: address of the cluster; SCIRIFF_CLUSTER if empty.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
     """
     from sciriff.models.openai_server import Patience
@@ -102,8 +107,8 @@ def evaluate_model(
     progress = ArtifactProgress("evaluation-progress")
     progress.expect(1)
     try:
-        settings = settings_with(store=store)
-        shelf = Store(settings.store)
+        settings = settings_with(store=store, runner=runner, cluster=cluster)
+        shelf = Store.of(settings)
         report = evaluate(
             model,
             tasks=tasks,

@@ -58,5 +58,8 @@ Limit = Annotated[
 ]
 """A count, or None (also written ``all``) for no limit."""
 
+RunnerName = Literal["local", "dask", "ray"]
+"""Who does the work: the flow's own machine, or a cluster."""
+
 Hours = Annotated[float, Field(gt=0)]
 """How long something may take."""

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows.evaluation_artifacts import publish_tables, scored_lines, unscored_lines
-from flows.parameters import JudgeMode, JudgeSamples, SomeNames
+from flows.parameters import JudgeMode, JudgeSamples, RunnerName, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import escaped, run_name, settings_with
 from flows.states import end_state, error_state
@@ -45,6 +45,8 @@ def score_predictions(
     judge_model: str = DEFAULT_JUDGE,
     judge_base_url: str | None = None,
     judge_samples: JudgeSamples = None,
+    runner: RunnerName | None = None,
+    cluster: str | None = None,
     store: str | None = None,
 ) -> State[Any]:
     """Score predictions that exist already; needs no model, key or network, but for the judge.
@@ -64,6 +66,9 @@ def score_predictions(
         judge_model: who judges: an API model of deployments/models.yaml, openai:NAME or vllm:NAME.
         judge_base_url: the judge's server, if it is not that of its entry or OpenAI's.
         judge_samples: most samples per task that are judged, or "all"; if empty, 100 of MuP and all of Qasper.
+        runner: who scores the replies: "local" (this worker), or an existing "dask" or "ray" cluster; SCIRIFF_RUNNER if
+            empty.
+        cluster: address of the cluster; SCIRIFF_CLUSTER if empty.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
     """
     from sciriff.store import Store
@@ -71,7 +76,7 @@ def score_predictions(
     progress = ArtifactProgress("scoring-progress")
     progress.expect(1)
     try:
-        settings = settings_with(store=store)
+        settings = settings_with(store=store, runner=runner, cluster=cluster)
         report = score(
             pred_dir,
             model=model,

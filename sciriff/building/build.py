@@ -179,6 +179,10 @@ class Build:
         acquired = self._acquired[source]
         return acquired if isinstance(acquired, SciriffError) else None
 
+    def start(self, names: Sequence[str]) -> int:  # noqa: ARG002 - for builds that are spread
+        """Say which tasks are going to be built. Returns for how many :meth:`build_task` may be called at a time."""
+        return self._settings.workers
+
     def build_task(self, name: str) -> TaskOutcome:
         """Build one task, or wait for another run that does. What stops it becomes its outcome and touches no other."""
         outcome = self._build_task(name)

@@ -191,11 +191,12 @@ class SpreadBuild(Build):
         self._told: dict[str, Future[TaskOutcome]] = {}
         self._counted_with: set[str] = set()
 
-    def start(self, names: Sequence[str]) -> None:
-        """Have tasks built; :meth:`build_task` then waits for each."""
+    def start(self, names: Sequence[str]) -> int:
+        """Have tasks built; :meth:`build_task` then waits for each, and may do so for all at a time."""
         told: dict[str, Future[TaskOutcome]] = {name: Future() for name in names}
         self._told |= told
         threading.Thread(target=self._fill, args=(told,), daemon=True, name="spread").start()
+        return max(1, len(names))
 
     def build_task(self, name: str) -> TaskOutcome:
         """Wait for a task that was started; one that was not, or was told of before, is started now.

@@ -11,17 +11,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from sciriff.building.fingerprint import code_digest
 from sciriff.building.progress import Progress, Silent
 from sciriff.building.runner import Runner
-from sciriff.errors import ExitCode, SciriffError, UsageError
+from sciriff.errors import ExitCode, SciriffError, UsageError, can_pass
 from sciriff.leases import tidy
 from sciriff.models.ask_model import Asking, ask_model, submit_batches
 from sciriff.models.budget import Purse
 from sciriff.models.data import BUILT, load_data, require_data
 from sciriff.models.instances import InstanceSet, NotBuiltError
 from sciriff.models.ledger import open_ledger
+from sciriff.models.openai_server import find_server
 from sciriff.models.plan import AskOptions, ModelPlan, plan_model
 from sciriff.models.predict import predict_baseline, predict_from_ledger, without_reply
 from sciriff.models.predictions import Predictions
@@ -33,6 +35,7 @@ from sciriff.results.judge_options import JudgeOptions, find_judge
 from sciriff.results.judging import Confirm, by_model_and_task, judge_runs, quote_judging
 from sciriff.results.record import NotRecorded, Published, Recorded, TaskResult, publish, record_all
 from sciriff.results.tables import DEFAULT_SPLIT, DEFAULT_WINDOW
+from sciriff.scoring.judge import JUDGED_TASKS
 from sciriff.scoring.outcome import Profile
 from sciriff.scoring.tasks import EVAL_TASKS, eval_task
 from sciriff.settings import Settings
@@ -117,61 +120,159 @@ def evaluate(
         SciriffError: if the data cannot be had.
         StoreError: if the store cannot be written.
     """
-    if not models:
-        raise UsageError("no model to evaluate; give at least one, e.g. gold")
-    if limit is not None and limit < 1:
-        raise UsageError(f"limit {limit} is not a positive number of samples")
-    specs = find_models(models, settings)
-    judge = judge or JudgeOptions(mode="off")
-    if judge.mode != "off":
-        find_judge(judge, settings)
-    names = [eval_task(name).name for name in tasks] if tasks is not None else [task.name for task in EVAL_TASKS]
-    progress = progress or Silent()
-    require_data(data, window, split, settings, progress)
-    store.check_writable()
-    tidy(store)
+    with Evaluation(
+        models,
+        store=store,
+        settings=settings,
+        tasks=tasks,
+        data=data,
+        window=window,
+        split=split,
+        limit=limit,
+        options=options,
+        judge=judge,
+        runner=runner,
+        progress=progress,
+    ) as evaluation:
+        evaluation.prepare(confirm)
+        for model in evaluation.models:
+            evaluation.predict(model)
+    evaluation.score()
+    evaluation.have_judged(confirm)
+    return evaluation.report()
 
-    options = options or AskOptions()
-    evaluation = _Evaluation(store, settings, data, window, split, limit, options, judge, progress, runner)
-    evaluation.load(dict.fromkeys(names))
-    with ExitStack() as stack:
-        asked = evaluation.prepare([spec for spec in specs if spec.backend != "baseline"], stack)
-        evaluation.agree(asked, confirm)
-        if len(asked) > 1:
-            for asking in asked.values():
+
+@dataclass(frozen=True)
+class Predicted:
+    """What became of one model.
+
+    Attributes:
+        tasks: on how many tasks it has replied to everything.
+        quote: what it was going to be asked; None for a baseline, which answers for itself.
+        cost: US dollars that its replies cost, as far as its price is known.
+        failures: what went wrong, by task where it is one task.
+        waiting: what it waits for, likewise.
+        may_pass: whether it may go better later.
+    """
+
+    tasks: int
+    quote: Quote | None
+    cost: float
+    failures: Mapping[str, str]
+    waiting: Mapping[str, str]
+    may_pass: bool
+
+
+class Evaluation:
+    """One evaluation, stage by stage: prepare, predict with each model, score, have judged, report.
+
+    A stage may be called again, after an error that may pass; what it has done already is not done twice. Ledgers are
+    open from :meth:`prepare` on until the ``with`` block ends, which replies belong into: score afterwards.
+
+    Attributes:
+        models: names of the models, in the order asked for.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        *,
+        store: Store,
+        settings: Settings,
+        tasks: Sequence[str] | None = None,
+        data: str = BUILT,
+        window: int = DEFAULT_WINDOW,
+        split: str = DEFAULT_SPLIT,
+        limit: int | None = None,
+        options: AskOptions | None = None,
+        judge: JudgeOptions | None = None,
+        runner: Runner | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Check what is asked for; parameters and errors as of :func:`evaluate`."""
+        if not models:
+            raise UsageError("no model to evaluate; give at least one, e.g. gold")
+        if limit is not None and limit < 1:
+            raise UsageError(f"limit {limit} is not a positive number of samples")
+        self._specs = {spec.name: spec for spec in find_models(models, settings)}
+        self.judge = judge or JudgeOptions(mode="off")
+        if self.judge.mode != "off":
+            find_judge(self.judge, settings)
+        names = [eval_task(name).name for name in tasks] if tasks is not None else [task.name for task in EVAL_TASKS]
+        self._tasks = list(dict.fromkeys(names))
+        self.store, self.settings, self.progress = store, settings, progress or Silent()
+        self.data, self.window, self.split, self.limit = data, window, split, limit
+        self.options, self.runner = options or AskOptions(), runner
+        self.instances: dict[str, InstanceSet] = {}
+        self.not_built: dict[str, str] = {}
+        self.failures: dict[tuple[str, str], str] = {}
+        self.waiting: dict[tuple[str, str], str] = {}
+        self.purse = Purse()
+        self._asked: dict[str, Asking[ModelPlan]] = {}
+        self._runs: dict[str, list[Run]] = {}
+        self._may_pass: set[str] = set()
+        self._recorded: list[Recorded] = []
+        self._judged: dict[tuple[str, str], JudgeReport] = {}
+        self._told_before: dict[str, tuple[dict[tuple[str, str], str], dict[tuple[str, str], str]]] = {}
+        self._is_agreed = False
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Begin; nothing is open yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close ledgers, engines and whatever else predicting needs."""
+        self._open.close()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, in the order asked for."""
+        return tuple(self._specs)
+
+    def prepare(self, confirm: Confirm | None = None) -> None:
+        """Read the instances, decide what models are asked and what that comes to, and make sure that it is wanted.
+
+        Raises:
+            UsageError: if the quote is above the limit of costs or is not confirmed.
+            SciriffError: if the data cannot be had.
+            StoreError: if the store cannot be written.
+        """
+        self._open.close()
+        self.failures.clear()
+        self.waiting.clear()
+        self.not_built.clear()
+        require_data(self.data, self.window, self.split, self.settings, self.progress)
+        self.store.check_writable()
+        tidy(self.store)
+        self._load()
+        self._asked = self._prepare_all([spec for spec in self._specs.values() if spec.backend != "baseline"])
+        self._agree(confirm)
+        if len(self._asked) > 1:
+            for asking in self._asked.values():
                 submit_batches(asking)
-        for spec in specs:
-            evaluation.predict(spec, asked.get(spec.name))
-    recorded = evaluation.score()
-    judged = evaluation.have_judged(recorded, confirm)
-    return evaluation.report(recorded, judged, tuple(asking.quote for asking in asked.values()))
 
+    def endpoint(self, model: str) -> str:
+        """Base URL of the server that a model is asked at; empty for what answers here."""
+        asking = self._asked.get(model)
+        return asking.plan.server.url if asking is not None and asking.plan.server is not None else ""
 
-@dataclass
-class _Evaluation:
-    """What an evaluation has come to so far."""
+    @property
+    def judge_endpoint(self) -> str:
+        """Base URL of the server that the judge is asked at; empty if nobody judges."""
+        if self.judge.mode == "off" or not any(run.task in JUDGED_TASKS for run in self.runs):
+            return ""
+        spec = find_judge(self.judge, self.settings)
+        return find_server(spec.base_url, spec.api_key_variable).url
 
-    store: Store
-    settings: Settings
-    data: str
-    window: int
-    split: str
-    limit: int | None
-    options: AskOptions
-    judge: JudgeOptions
-    progress: Progress
-    runner: Runner | None = None
-    instances: dict[str, InstanceSet] = field(default_factory=dict)
-    not_built: dict[str, str] = field(default_factory=dict)
-    failures: dict[tuple[str, str], str] = field(default_factory=dict)
-    waiting: dict[tuple[str, str], str] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
-    purse: Purse = field(default_factory=Purse)
-    is_agreed: bool = False
+    @property
+    def runs(self) -> list[Run]:
+        """What was predicted so far, by model and task."""
+        return [run for model in self._specs for run in self._runs.get(model, [])]
 
-    def load(self, tasks: Iterable[str]) -> None:
+    def _load(self) -> None:
         """Read the instances of tasks."""
-        for task in tasks:
+        for task in self._tasks:
             try:
                 self.instances[task] = self._instances(task, self.split, self.limit)
             except NotBuiltError as error:
@@ -184,18 +285,19 @@ class _Evaluation:
             self.data, task, self.window, split, limit, store=self.store, settings=self.settings, progress=self.progress
         )
 
-    def prepare(self, specs: Iterable[ModelSpec], stack: ExitStack) -> dict[str, Asking[ModelPlan]]:
+    def _prepare_all(self, specs: Iterable[ModelSpec]) -> dict[str, Asking[ModelPlan]]:
         """Decide what models are asked, and count what that comes to. Model -> what it is about to be asked."""
         self.purse.most = self.options.max_cost
         found = {}
         for spec in specs if self.instances else ():
             try:
-                found[spec.name] = self._prepare(spec, stack)
+                found[spec.name] = self._prepare(spec)
             except SciriffError as error:
                 self._failed(spec.name, "", error)
         return found
 
-    def _prepare(self, spec: ModelSpec, stack: ExitStack) -> Asking[ModelPlan]:
+    def _prepare(self, spec: ModelSpec) -> Asking[ModelPlan]:
+        stack = self._open
         training = partial(self._instances, split="train")
         plan = plan_model(spec, self.instances, self.options, self.settings, training, stack)
         if spec.price is None and self.options.max_cost is not None and spec.backend == "openai":
@@ -209,13 +311,9 @@ class _Evaluation:
         quoted = quote_model(plan, ledger, estimate, batch=self.options.batch)
         return Asking(plan, quoted, ledger, self.options, self.purse, self.settings, self.progress)
 
-    def agree(self, asked: Mapping[str, Asking[ModelPlan]], confirm: Confirm | None) -> None:
-        """Tell what it comes to, and make sure that it is wanted.
-
-        Raises:
-            UsageError: if it is not.
-        """
-        quotes = [each.quote for each in asked.values()]
+    def _agree(self, confirm: Confirm | None) -> None:
+        """Tell what it comes to, and make sure that it is wanted. Raises UsageError if it is not."""
+        quotes = [each.quote for each in self._asked.values()]
         asking = sum(each.to_ask > 0 for each in quotes)
         if asking and (of_judge := quote_judging(self.instances.values(), asking, self.judge, self.settings)):
             quotes.append(of_judge)
@@ -230,21 +328,43 @@ class _Evaluation:
         if confirm is not None and asking:
             if not confirm(quotes):
                 raise UsageError("nothing was asked")
-            self.is_agreed = True
+            self._is_agreed = True
 
-    def predict(self, spec: ModelSpec, asking: Asking[ModelPlan] | None) -> None:
-        """Ask a model, and note its runs."""
+    def predict(self, model: str) -> Predicted:
+        """Ask a model, and note its runs. What goes wrong is told of the model or task; the others go on."""
+        spec, asking, spent = self._specs[model], self._asked.get(model), self.purse.spent
+        self._runs[model] = []
+        self._may_pass.discard(model)
         if spec.backend == "baseline":
+            self._forget(model)
             for task, instances in self.instances.items():
                 try:
-                    self._note(spec.name, instances, predict_baseline(spec.name, instances, self.store))
+                    self._note(model, instances, predict_baseline(model, instances, self.store))
                 except SciriffError as error:
-                    self._failed(spec.name, task, error)
+                    self._failed(model, task, error)
         elif asking is not None:
+            self._forget(model)
             try:
-                self._ask(spec.name, asking)
+                self._ask(model, asking)
             except SciriffError as error:
-                self._failed(spec.name, "", error)
+                self._failed(model, "", error)
+        failures, waiting = (
+            {task: why for (of, task), why in told.items() if of == model} for told in (self.failures, self.waiting)
+        )
+        return Predicted(
+            tasks=len({run.task for run in self._runs[model]} - failures.keys()),
+            quote=asking.quote if asking is not None else None,
+            cost=self.purse.spent - spent,
+            failures=failures,
+            waiting=waiting,
+            may_pass=model in self._may_pass,
+        )
+
+    def _forget(self, model: str) -> None:
+        """Take back what was said of a model."""
+        for told in (self.failures, self.waiting):
+            for where in [where for where in told if where[0] == model]:
+                del told[where]
 
     def _ask(self, model: str, asking: Asking[ModelPlan]) -> None:
         asked = ask_model(asking)
@@ -258,9 +378,10 @@ class _Evaluation:
             self._note(model, self.instances[task], predictions)
             if problem := without_reply(asking.plan.tasks[task], asking.ledger):
                 self.failures[model, task] = problem
+                self._may_pass.add(model)
 
     def _note(self, model: str, instances: InstanceSet, predictions: Predictions) -> None:
-        self.runs.append(
+        self._runs.setdefault(model, []).append(
             Run(
                 model=model,
                 task=instances.task,
@@ -280,10 +401,22 @@ class _Evaluation:
     def _failed(self, model: str, task: str, error: SciriffError) -> None:
         where = self.waiting if error.exit_code is ExitCode.BLOCKED else self.failures
         where[model, task] = str(error)
+        if can_pass(error):
+            self._may_pass.add(model)
 
-    def score(self) -> list[Recorded]:
-        """Score what was predicted."""
-        recorded = []
+    def _begin(self, stage: str) -> None:
+        """Take back what an earlier try of the stage has told."""
+        failures, waiting = self._told_before.setdefault(stage, (dict(self.failures), dict(self.waiting)))
+        self.failures, self.waiting = dict(failures), dict(waiting)
+
+    def score(self) -> int:
+        """Score what was predicted, and say how many runs are scored. One that fails does not stop the others.
+
+        Raises:
+            StoreError: if the store cannot be read.
+        """
+        self._begin("score")
+        recorded: list[Recorded] = []
         with self.progress.stage("score", len(self.runs)) as stage:
             for done in record_all(self.runs, self.store, self.settings.workers, self.runner):
                 if isinstance(done, NotRecorded):
@@ -292,11 +425,20 @@ class _Evaluation:
                     recorded.append(done)
                 stage.advance(note=f"{done.run.task} {done.run.model}")
         order = {run.run_id: place for place, run in enumerate(self.runs)}
-        return sorted(recorded, key=lambda each: order[each.run.run_id])
+        self._recorded = sorted(recorded, key=lambda each: order[each.run.run_id])
+        return len(self._recorded)
 
-    def have_judged(self, recorded: Sequence[Recorded], confirm: Confirm | None) -> dict[tuple[str, str], JudgeReport]:
-        """Have the judge rate what it rates. All that needs no judge is published before the judge is asked."""
-        runs = [each.run for each in recorded]
+    def have_judged(self, confirm: Confirm | None = None) -> Mapping[tuple[str, str], JudgeReport]:
+        """Have the judge rate what it rates. All that needs no judge is published before the judge is asked.
+
+        Returns:
+            (model, task) -> what the judge made of it, or why it was not asked.
+
+        Raises:
+            StoreError: if the store cannot be read or written.
+        """
+        self._begin("judge")
+        runs = [each.run for each in self._recorded]
         judged = judge_runs(
             runs,
             self.judge,
@@ -305,25 +447,24 @@ class _Evaluation:
             self.store,
             self.settings,
             self.progress,
-            confirm=None if self.is_agreed else confirm,
-            before_asking=lambda: self._publish(recorded),
+            confirm=None if self._is_agreed else confirm,
+            before_asking=self._publish,
         )
-        reports, errors = by_model_and_task(runs, judged)
+        self._judged, errors = by_model_and_task(runs, judged)
         for (model, task), error in errors.items():
             self._failed(model, task, error)
-        return reports
+        return self._judged
 
-    def _publish(self, recorded: Sequence[Recorded]) -> Published:
-        return publish(recorded, [(self.window, self.split)], self.store, self.settings)
+    def _publish(self) -> Published:
+        return publish(self._recorded, [(self.window, self.split)], self.store, self.settings)
 
-    def report(
-        self,
-        recorded: Sequence[Recorded],
-        judged: Mapping[tuple[str, str], JudgeReport],
-        quotes: tuple[Quote, ...],
-    ) -> EvaluationReport:
-        """Publish what was scored, and say what was done."""
-        published = self._publish(recorded)
+    def report(self) -> EvaluationReport:
+        """Publish what was scored, and say what was done.
+
+        Raises:
+            StoreError: if the store or the index cannot be written.
+        """
+        published = self._publish()
         return EvaluationReport(
             window=self.window,
             split=self.split,
@@ -331,10 +472,10 @@ class _Evaluation:
             not_built=self.not_built,
             failures=self.failures,
             waiting=self.waiting,
-            judged=judged,
+            judged=self._judged,
             missing_columns=published.missing_columns,
             index=published.index,
             summaries={profile: paths[0] for profile, paths in published.summaries.items() if paths},
-            quotes=quotes,
+            quotes=tuple(asking.quote for asking in self._asked.values()),
             cost=self.purse.spent,
         )

@@ -4,7 +4,6 @@ import hashlib
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import threading
 import uuid
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sciriff.errors import StoreError
+from sciriff.owned import owned_name
 from sciriff.store import MANIFEST, Store
 
 
@@ -229,10 +229,13 @@ def test_a_writer_that_is_killed_leaves_nothing_visible(place: str, old: bytes |
 def test_sweeping_keeps_what_others_are_at_work_on(tmp_path: Path) -> None:
     staging = tmp_path / ".staging"
     staging.mkdir()
-    here, nobody = socket.gethostname(), dead_pid()
-    kept = [f"{here}-{os.getpid()}-{uuid.uuid4().hex}", f"other-host-{nobody}-{uuid.uuid4().hex}"]
-    kept += [f"{here}-extension-{nobody}-{uuid.uuid4().hex}", "something else"]
-    swept = [f"{here}-{nobody}-{uuid.uuid4().hex}" for _ in range(2)]
+    mine = owned_name()
+    host, place, pid, began, _ = mine.rsplit("-", 4)
+    nobody = dead_pid()
+    kept = [mine, f"{host}-{'0' * 12}-{nobody}-{began}-{uuid.uuid4().hex}", "something else"]
+    kept += [f"{host}-{nobody}-{uuid.uuid4().hex}"]  # of an older release: nobody knows whose it is
+    swept = [f"{host}-{place}-{nobody}-{began}-{uuid.uuid4().hex}" for _ in range(2)]
+    swept += [f"{host}-{place}-{pid}-1{began}-{uuid.uuid4().hex}"]  # its process had the number that ours has now
     for name in [*kept, *swept]:
         (staging / name).mkdir()
         (staging / name / "file").write_bytes(b"x")

@@ -127,7 +127,7 @@ def killer(store: Path) -> Iterator[list[int]]:
 
     def building() -> list[int]:
         names = [path.name for path in store.glob(".staging/*-*-*")] if store.exists() else []
-        return sorted({int(name.split("-")[-2]) for name in names} - {os.getpid()})
+        return sorted({int(name.rsplit("-", 4)[2]) for name in names} - {os.getpid()})
 
     def kill() -> None:
         wait_for(lambda: building() or over.is_set())

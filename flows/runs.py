@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.objects import State
 
+from flows.logs import keep_secrets_out
 from sciriff.errors import can_pass
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sciriff.store import Store
 
 _LONGEST_NAME = 120
+
+keep_secrets_out()  # every flow imports this module, in whatever process Prefect runs it
 
 
 def run_name() -> str:

@@ -7,6 +7,9 @@ of the errors it met: 1 failed, 3 blocked on the user (manual data, a licence).
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
+
+from sciriff.redaction import redacted
 
 
 class ExitCode(IntEnum):
@@ -27,6 +30,10 @@ class SciriffError(Exception):
 
     exit_code = ExitCode.FAILED
     may_pass = False
+
+    def __init__(self, *args: Any) -> None:
+        # Here, since messages quote addresses and servers, and end up in logs, artifacts and databases.
+        super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class UsageError(SciriffError):
@@ -88,7 +95,7 @@ class RecordError(SciriffError):
     """
 
     def __init__(self, where: str, reason: str) -> None:
-        super().__init__(f"{where}: {reason}")
+        Exception.__init__(self, f"{where}: {reason}")  # quotes a record, of which there can be many; no secrets there
         self.where = where
         self.reason = reason
 

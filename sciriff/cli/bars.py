@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from sciriff.cli.progress import in_bytes, megabytes
+from sciriff.cli.screen import harmless, unscreened
+from sciriff.redaction import redacted
 
 if TYPE_CHECKING:
     from sciriff.building.progress import Stage
@@ -29,7 +31,7 @@ class BarProgress:
             _Counted(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
-            console=Console(file=stream, force_terminal=True),
+            console=Console(file=unscreened(stream), force_terminal=True),
             transient=True,
         )
         self._open = 0
@@ -42,7 +44,7 @@ class BarProgress:
             self._open += 1
             if self._open == 1:
                 self._bars.start()
-        bar = self._bars.add_task(_short(name), total=total, note="", in_bytes=in_bytes(name))
+        bar = self._bars.add_task(_short(_clean(name)), total=total, note="", in_bytes=in_bytes(name))
         try:
             yield _BarStage(self._bars, bar)
         finally:
@@ -54,7 +56,12 @@ class BarProgress:
 
     def log(self, message: str) -> None:
         """Write a line above the bars."""
-        self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(_clean(message), markup=False, highlight=False, soft_wrap=True)
+
+
+def _clean(text: str) -> str:
+    """Bars draw behind the screen that cleans what is printed, so what they draw is cleaned here."""
+    return harmless(redacted(text))
 
 
 def _short(name: str) -> str:
@@ -69,7 +76,7 @@ class _BarStage:
         self._bars, self._bar = bars, bar
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        self._bars.update(self._bar, advance=n, note=note)
+        self._bars.update(self._bar, advance=n, note=_clean(note))
 
 
 class _Counted(ProgressColumn):

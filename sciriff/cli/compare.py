@@ -35,7 +35,7 @@ def compare_command(first: str, second: str, window: int, split: str, style: str
     index = current_index(Store.of(settings), settings)
     answer = compare(first, second, index, window, split)
     if style:
-        click.echo(spell(answer, style), nl=style != "csv")
+        click.echo(spell(answer, style).encode(), nl=style != "csv")
     else:
         click.echo(f"from {index}", err=True)
         click.echo(comparison_text(first, second, answer))

@@ -37,7 +37,8 @@ def explain_command(
     if as_json:
         import json
 
-        click.echo(json.dumps(found.describe(), ensure_ascii=False, indent=2, default=str))
+        text = json.dumps(found.describe(), ensure_ascii=False, indent=2, default=str)
+        click.echo(text.encode("utf-8", "backslashreplace"))
     else:
         click.echo(explanation_text(found))
     return 0

@@ -58,7 +58,7 @@ def prompt_command(
         click.echo(orjson.dumps(found.describe(), option=orjson.OPT_INDENT_2))
     else:
         click.echo(remarks(found), err=True)
-        click.echo(found.shown, nl=False)
+        click.echo(found.shown.encode(), nl=False)
     return 0 if found.prepared.prompt is not None else 1
 
 

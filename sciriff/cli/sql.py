@@ -45,7 +45,8 @@ def run_query(query: str, style: str | None, settings: Settings) -> None:
     path = current_index(shelf, settings)
     answer = sql(query, path, store=shelf)
     click.echo(f"from {path}", err=True)
-    click.echo(spell(answer, style), nl=style != "csv")
+    text = spell(answer, style)
+    click.echo(text.encode() if style else text, nl=style != "csv")
 
 
 def spell(answer: Answer, style: str | None) -> str:

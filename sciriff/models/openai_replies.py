@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sciriff.models.lines import load_json
 from sciriff.models.openai_requests import MOST_STOPS
 from sciriff.models.requests import Answer, FinishReason, Sampling
+from sciriff.redaction import redacted
 
 _FINISH: Mapping[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 """Every other reason, or none, is a reply that ended by itself."""
@@ -131,7 +132,7 @@ def without_secrets(message: str, *secrets: str) -> str:
     """A server's words, shortened and with everything that looks like a key blotted out."""
     for secret in filter(None, secrets):
         message = message.replace(secret, "***")
-    return _SECRET.sub("***", message)[:_LONGEST_MESSAGE]
+    return _SECRET.sub("***", redacted(message))[:_LONGEST_MESSAGE]
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sciriff.errors import BlockedError, ModelError, SciriffError, UsageError
 from sciriff.models.openai_replies import ServerError, without_secrets
+from sciriff.redaction import remember
 from sciriff.sources.patience import seconds_asked
 
 OPENAI = "https://api.openai.com/v1"
@@ -89,7 +90,9 @@ def find_server(base_url: str | None, key_variable: str) -> Server:
         UsageError: if the address is none.
     """
     url = _normalised(base_url or _variable("OPENAI_BASE_URL") or OPENAI)
-    return Server(url, _variable(key_variable), key_variable)
+    key = _variable(key_variable)
+    remember(key)  # its variable can have any name
+    return Server(url, key, key_variable)
 
 
 def require_access(server: Server, *, offline: bool, option: str = "--base-url") -> None:

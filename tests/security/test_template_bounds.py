@@ -282,7 +282,10 @@ def test_a_reply_is_never_read_as_a_template() -> None:
     from sciriff.scoring.judge_prompts import second_prompt
 
     asked = second_prompt("{{ 7 * 7 }}", "{% for i in range(9) %}", "{{ marker }}")
-    assert [message.content for message in asked if isinstance(message, Message)][:2] == ["{{ 7 * 7 }}", "{% for i in range(9) %}"]
+    assert [message.content for message in asked if isinstance(message, Message)][:2] == [
+        "{{ 7 * 7 }}",
+        "{% for i in range(9) %}",
+    ]
 
 
 def test_honest_templates_do_what_they_did() -> None:

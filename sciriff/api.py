@@ -5,6 +5,7 @@ Every argument that is left out takes its value from the settings (``SCIRIFF_*``
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from sciriff.verifying.verify import VerifyReport
 
 RunnerName = Literal["local", "dask", "ray"]
+
+logger = logging.getLogger(__name__)
 
 MIXTURE_SEED = 76
 TULU = "tulu_v2_sft_mixture"
@@ -437,7 +440,7 @@ def evaluate(
             settings=settings,
             progress=progress,
         )
-    _report_on(done.results, settings, progress)
+    report_on(done.results, settings, progress)
     return done
 
 
@@ -517,7 +520,7 @@ def score(
             runner=who,
             progress=progress,
         )
-    _report_on(done.results, settings, progress)
+    report_on(done.results, settings, progress)
     return done
 
 
@@ -742,7 +745,7 @@ def verify(
     return verify_store(Store.of(settings), settings, progress or Silent(), tasks=tasks, share=sample, seed=seed)
 
 
-def _report_on(results: Sequence[TaskResult], settings: Settings, progress: Progress) -> None:
+def report_on(results: Sequence[TaskResult], settings: Settings, progress: Progress) -> None:
     """Bring the reports on the windows and splits of results up to date. One that cannot be written fails nothing."""
     from sciriff.reporting.publish import write_report
     from sciriff.store import Store
@@ -752,6 +755,12 @@ def _report_on(results: Sequence[TaskResult], settings: Settings, progress: Prog
             write_report(Store.of(settings), settings, window=window, split=split)
         except SciriffError as error:
             progress.log(f"the report on window {window}, split {split} could not be written: {error}")
+        except Exception as error:  # a defect of ours must not take away what was evaluated
+            logger.exception("the report failed")
+            kind = type(error).__name__
+            progress.log(
+                f"the report on window {window}, split {split}: internal error, please report it: {kind}: {error}"
+            )
 
 
 def _settings(settings: Settings | None, **given: Any) -> Settings:

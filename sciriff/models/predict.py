@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sciriff.building.fingerprint import code_digest
@@ -16,6 +16,7 @@ from sciriff.models.ledger import Ledger
 from sciriff.models.lines import dump_line
 from sciriff.models.plan import ModelPlan, TaskPlan
 from sciriff.models.predictions import Predictions, keep_predictions, kept_predictions, predictions_folder
+from sciriff.models.registry import Price
 from sciriff.models.requests import Answer, Prompt
 from sciriff.store import SCHEMA_VERSION, Store
 
@@ -82,18 +83,38 @@ def _of_task(plan: ModelPlan, task: TaskPlan, ledger: Ledger, store: Store) -> P
     instances, name = task.instances, plan.spec.name
     folder = predictions_folder(name, instances.task, instances.window, instances.split)
     lines = []
+    answers: dict[str, Answer] = {}
     for each in task.prompts.prepared:
         request = task.requests.get(each.instance_id)
         if request is None:
             answer = Answer("", None, error=each.reason)
         else:
-            answer = ledger.answers[request.key]
+            answers[request.key] = answer = ledger.answers[request.key]
         lines.append(_line(name, each.instance, each.prompt, answer))
     # The key is of all that is written, so that replies which came later make the predictions new.
     written = hashlib.sha256(b"".join(map(dump_line, lines))).hexdigest()
     about = {**_about(name, plan.backend.identity, instances), "prompts": task.prompts.describe()}
     key = digest({"schema": SCHEMA_VERSION, "lines": written, "about": about})
+    about["usage"] = _usage(answers.values(), plan.spec.price)
     return kept_predictions(folder, key, store) or keep_predictions(folder, key, lines, about, store)
+
+
+def _usage(answers: Collection[Answer], price: Price | None) -> dict[str, Any]:
+    """What the replies came to: tokens as the server or engine counted them, and US dollars at the price for live ones.
+
+    Replies whose tokens were not told are in no sum; ``counted`` says how many were.
+    """
+    replies = [answer for answer in answers if answer.text is not None]
+    counted = [answer for answer in replies if answer.input_tokens is not None and answer.output_tokens is not None]
+    asked, said = (sum(getattr(answer, name) for answer in counted) for name in ("input_tokens", "output_tokens"))
+    return {
+        "replies": len(replies),
+        "counted": len(counted),
+        "input_tokens": asked,
+        "output_tokens": said,
+        "dollars": None if price is None else round(price.cost(asked, said), 6),
+        "served_models": sorted({answer.served_model for answer in replies if answer.served_model}),
+    }
 
 
 def _line(model: str, instance: Mapping[str, Any], prompt: Prompt | None, answer: Answer) -> dict[str, Any]:

@@ -165,6 +165,26 @@ class TaskContent:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What replies came to.
+
+    Attributes:
+        replies: how many there are.
+        counted: of how many tokens are known.
+        input_tokens, output_tokens: of these.
+        dollars: US dollars, at the price for live requests when they were filed; None if it is not known.
+        served_models: what servers said they are.
+    """
+
+    replies: int = 0
+    counted: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float | None = None
+    served_models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Asked:
     """How a model was asked.
 
@@ -173,12 +193,14 @@ class Asked:
         identity: digest of all that its replies depend on apart from prompt and sampling.
         how: what stands in its predictions' manifests: chat format, sampling and so on, by name, as text.
         tasks: the tasks it was so asked on.
+        usage: what its replies came to; None if that is not recorded.
     """
 
     model: str
     identity: str
     how: Mapping[str, str]
     tasks: tuple[str, ...]
+    usage: Usage | None
 
 
 @dataclass(frozen=True)

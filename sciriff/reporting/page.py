@@ -18,8 +18,10 @@ from sciriff.scoring.outcome import Profile
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 INDEX_PAGE = "index.html"
+_DIGITS = 16
 
 
 def pages(content: Content) -> Iterator[tuple[str, bytes]]:
@@ -60,8 +62,12 @@ def _environment() -> Environment:
     environment.filters |= {
         "percent": percent,
         "points": points,
+        "tenths": tenths,
         "p_value": p_value,
+        "breakable": _breakable,
         "spell": spell,
+        "short": short,
+        "dollars": dollars,
         "x": _place,
         "task_page": task_page,
     }
@@ -88,9 +94,21 @@ def _source_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
+def _breakable(name: str) -> Markup:
+    """A name that may be broken behind its underscores."""
+    from markupsafe import Markup, escape
+
+    return escape(visible(name)).replace("_", Markup("_<wbr>"))
+
+
 def percent(value: float | None) -> str:
     """A fraction x 100; a dash for none."""
     return "–" if value is None else f"{100 * value:.2f}"
+
+
+def tenths(value: float) -> str:
+    """A fraction x 100 with one digit: the ends of intervals are not known better."""
+    return f"{100 * value:.1f}"
 
 
 def points(value: float | None) -> str:
@@ -108,6 +126,16 @@ def p_value(value: float | None) -> str:
 def spell(number: int | None) -> str:
     """A number with commas; a dash for none."""
     return "–" if number is None else f"{number:,}"
+
+
+def short(digest: str | None) -> str:
+    """The beginning of a digest."""
+    return (digest or "–")[:_DIGITS]
+
+
+def dollars(value: float) -> str:
+    """US dollars, to the cent; less than one to two digits."""
+    return f"${value:,.2f}" if value >= 0.01 or not value else f"${value:.2g}"
 
 
 def _place(value: float, low: float = 0.0, high: float = 1.0) -> str:

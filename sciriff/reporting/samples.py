@@ -15,6 +15,7 @@ from sciriff.models.lines import load_json
 from sciriff.reporting.content import Sample
 from sciriff.reporting.text import Excerpt, excerpt
 from sciriff.results.headlines import headlines
+from sciriff.scoring.tasks import eval_task
 from sciriff.store import Store
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 SHOWN = 4
 """So many of each kind for a task."""
+_OF_A_GROUP = 2
+"""So many of one model that ended for one reason."""
 MOST_CHARACTERS = 1_600
 
 _SEED = 0
@@ -39,7 +42,7 @@ def samples_of_task(connection: DuckDBPyConnection, store: Store, task: str, run
         task: its name.
         runs: rows of its runs, in the order of models.
     """
-    metric = headlines(task)[0].statistics
+    metric = next(each.statistics for each in headlines(task) if each.metric != eval_task(task).judged)
     chosen = [*_failed(connection, task, runs), *_wrong(connection, task, metric, runs)]
     prompts = {
         run["run_id"]: _prompts(store, run, {row["instance_id"] for row in chosen if row["run_id"] == run["run_id"]})
@@ -84,8 +87,7 @@ def _shuffled(task: str, places: Iterable[tuple[str, str]]) -> list[tuple[str, s
 
 def _in_turn(groups: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
     """The first of each group, then the second of each, until there are enough."""
-    longest = max(map(len, groups), default=0)
-    return [group[place] for place in range(longest) for group in groups if place < len(group)][:SHOWN]
+    return [group[place] for place in range(_OF_A_GROUP) for group in groups if place < len(group)][:SHOWN]
 
 
 def _whole(connection: DuckDBPyConnection, run_id: str, instance_id: str) -> Iterator[Row]:

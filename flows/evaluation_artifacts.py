@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +65,7 @@ def publish_tables(store: Store, summaries: Mapping[Profile, str], index: Path) 
 
 def read_tsv(text: str) -> list[dict[str, Any]]:
     """The lines of a summary table as records under its header; equal headers get the line below them added."""
-    header, *lines = [line.split("\t") for line in text.splitlines()]
+    header, *lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t")
     if lines and lines[0][0] == "metric":
         header = [" ".join(filter(None, pair)) for pair in zip(header, lines.pop(0), strict=True)]
         header[0] = "model"

@@ -50,21 +50,16 @@ def run_query(query: str, style: str | None, settings: Settings) -> None:
 
 
 def spell(answer: Answer, style: str | None) -> str:
-    """Return an answer as a table, as JSON lines (``json``) or as CSV with a header (``csv``)."""
+    """Return an answer as a table, as JSON lines (``json``) or as CSV for spreadsheets (``csv``)."""
     if style == "json":
         import orjson
 
         records = (dict(zip(answer.columns, row, strict=True)) for row in answer.rows)
         return "\n".join(orjson.dumps(record, default=_plain).decode() for record in records)
     if style == "csv":
-        import csv
-        import io
+        from sciriff import spreadsheet
 
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(answer.columns)
-        writer.writerows(answer.rows)
-        return text.getvalue()
+        return spreadsheet.lines([answer.columns, *answer.rows], ",")
     import shutil
     import sys
 

@@ -2,7 +2,8 @@
 
 ``results/metrics/`` holds the profile ``corrected``, ``results/metrics_original/`` the profile ``original``. What is
 in them is of window 4096 and split validation; every other window and split has a folder with the same in it. Tables
-are times 100 with two decimals; the JSON files hold fractions.
+are times 100 with two decimals; the JSON files hold fractions. A model's name that a spreadsheet would run is marked as
+text (:mod:`sciriff.spreadsheet`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import NamedTuple
 
+from sciriff import spreadsheet
 from sciriff.scoring.outcome import Profile
 from sciriff.scoring.tasks import EVAL_TASKS, SUMMARY_COLUMNS, Column
 from sciriff.store import Store
@@ -69,7 +71,7 @@ def task_table(rows: Sequence[MetricRow]) -> str:
     lines = [["model", *metrics]]
     for model in _models(rows):
         lines.append([model, *(_cell(metric, values.get((model, metric))) for metric in metrics)])
-    return _tsv(lines)
+    return spreadsheet.lines(lines, "\t")
 
 
 def summary_table(rows: Sequence[MetricRow]) -> str:
@@ -91,8 +93,9 @@ def summary_table(rows: Sequence[MetricRow]) -> str:
     marks = [_how_partial(row) for row in cells.values()]
     if any(marks):
         columns = ["partial", "", *marks]
-        return _tsv([*line, mark] for line, mark in zip([*header, *lines], columns, strict=True))
-    return _tsv([*header, *lines])
+        marked = ([*line, mark] for line, mark in zip([*header, *lines], columns, strict=True))
+        return spreadsheet.lines(marked, "\t")
+    return spreadsheet.lines([*header, *lines], "\t")
 
 
 def _averages(values: Sequence[float | None]) -> tuple[str, str]:
@@ -133,10 +136,6 @@ def _cell(metric: str, value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f}"
-
-
-def _tsv(lines: Iterable[Sequence[str]]) -> str:
-    return "".join("\t".join(line) + "\n" for line in lines)
 
 
 def _write_if_changed(store: Store, path: str, text: str) -> None:

@@ -43,6 +43,8 @@ CONNECT_SECONDS = 10
 """How long a connection may take to be there."""
 READ_SECONDS = 60
 """How long nothing may come on a connection."""
+REQUEST_SECONDS = 600
+"""How long one request may take: a file or part of 32 MiB at 0.5 Mbit/s."""
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 16.0
 """Pauses between tries double from the first to the longest; each is shortened by up to half, at random."""
@@ -56,7 +58,6 @@ READ_BYTES = 8 << 20
 STALE_UPLOAD = timedelta(days=1)
 """An upload of one file that began before this is nobody's any more."""
 
-_BUFFER_BYTES = 1 << 20
 _MOST_PARTS = 10_000
 _NOTHING_THERE = 416
 """Status of an answer to who asks for bytes behind the end."""
@@ -127,6 +128,8 @@ class S3Options:
                 "connect_timeout": CONNECT_SECONDS,
                 "read_timeout": READ_SECONDS,
                 "retries": {"total_max_attempts": 1},
+                # Some servers give the checksum of the whole object with a part of it; manifests have better ones.
+                "response_checksum_validation": "when_required",
             },
             "default_block_size": READ_BYTES,
             "max_concurrency": PARTS_AT_ONCE,
@@ -171,6 +174,7 @@ def s3_filesystem(options: S3Options, *, remembering: bool = False) -> Any:
 @cache
 def _filesystem_class() -> Any:
     import s3fs
+    from botocore.handlers import add_expect_header
 
     class PatientS3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
         """s3fs with the patience and the notes of this module."""
@@ -181,6 +185,12 @@ def _filesystem_class() -> Any:
             self.retries = attempts  # of bodies cut on their way
             self._attempts = attempts
             self._notes = Path(notes)
+
+        async def set_session(self, refresh: bool = False, kwargs: Any = None) -> Any:
+            client = await super().set_session(refresh, kwargs or {})
+            # No `Expect: 100-continue`: aiohttp would wait for the answer to it for ever.
+            client.meta.events.unregister("before-call.s3", add_expect_header)
+            return client
 
         async def _call_s3(self, method: str, *positional: Any, **named: Any) -> Any:
             await self.set_session()
@@ -219,6 +229,8 @@ def _filesystem_class() -> Any:
                 async with answer["Body"] as body:
                     data = await body.read()
                 size = int(answer.get("ContentRange", f"/{len(data)}").rpartition("/")[2])
+                if etag not in (None, answer.get("ETag")):  # not every server knows If-Match
+                    raise S3Error("it was replaced while it was read", _AGAIN.removeprefix("then "))
                 return data, size, answer.get("ETag", "")
 
             try:
@@ -230,12 +242,15 @@ def _filesystem_class() -> Any:
 
         read_range = s3fs.core.sync_wrapper(_read_range)
 
-        def open_stream(self, path: str) -> io.BufferedReader:
-            return io.BufferedReader(_S3Stream(self, path), _BUFFER_BYTES)
+        def open_stream(self, path: str) -> io.RawIOBase:
+            return _S3Stream(self, path)
 
         async def _put_file(self, lpath: str, rpath: str, **named: Any) -> None:
             parts = max(PART_BYTES, math.ceil(Path(lpath).stat().st_size / _MOST_PARTS))
-            await super()._put_file(lpath, rpath, **{"chunksize": parts, **named})
+            try:
+                await super()._put_file(lpath, rpath, **{"chunksize": parts, **named})
+            except FileNotFoundError:  # a server that was restarted knows nothing of the parts it had
+                await super()._put_file(lpath, rpath, **{"chunksize": parts, **named})
 
         async def _pipe_file(self, path: str, data: bytes, **named: Any) -> Any:
             parts = max(PART_BYTES, math.ceil(len(data) / _MOST_PARTS))
@@ -334,8 +349,10 @@ async def _patiently(call: Callable[[], Awaitable[Any]], where: str, attempts: i
     """
     for attempt in range(1, attempts + 1):
         try:
-            return await call()
+            return await asyncio.wait_for(call(), REQUEST_SECONDS)
         except Exception as error:
+            if isinstance(error, S3Error):
+                raise
             if not _may_pass(error) or attempt == attempts:
                 raise _explained(error, where, attempt) from error
             longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
@@ -351,6 +368,7 @@ async def _patiently(call: Callable[[], Awaitable[Any]], where: str, attempts: i
 def _may_pass(error: Exception) -> bool:
     from aiohttp import ClientPayloadError
     from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, ResponseStreamingError
+    from botocore.exceptions import ConnectionError as ConnectionFailed
     from botocore.parsers import ResponseParserError
 
     if isinstance(error, ClientError):
@@ -359,6 +377,7 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(
         error,
         HTTPClientError
+        | ConnectionFailed
         | IncompleteReadError
         | ResponseStreamingError
         | ResponseParserError

@@ -70,6 +70,10 @@ class Store:
         self.is_local = isinstance(filesystem, LocalFileSystem)
         self.is_shared = not isinstance(filesystem, MemoryFileSystem)  # whether other processes see the same artifacts
 
+    def __reduce__(self) -> tuple[Callable[..., Store], tuple[str, Settings | None]]:
+        """Let a store cross a process boundary with its keys."""
+        return type(self), (self.url, self._settings)
+
     @classmethod
     def of(cls, settings: Settings) -> Store:
         """Open the store of a run, with its keys. Raises as :class:`Store`."""

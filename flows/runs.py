@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sciriff.store import Store
 
 _LONGEST_NAME = 120
+_MARKS = re.compile(r"[\[\]|]|!(?=\[)")
 
 keep_secrets_out()  # every flow imports this module, in whatever process Prefect runs it
 
@@ -94,5 +96,6 @@ def escaped_lines(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text for one line of a Markdown artifact: what looks like HTML or a table is shown, not obeyed."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")
+    """Text for one line of a Markdown artifact: HTML, tables, links and images are shown, not obeyed."""
+    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKS.sub(r"\\\g<0>", line)

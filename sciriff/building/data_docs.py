@@ -1,11 +1,13 @@
 """Data Docs: Great Expectations' static site of validation results, with bytes that depend on the results alone.
 
 The library writes the time of rendering, random element ids and a tracking image into each page. All three are taken
-out: equal results give equal files, and opening a page tells nobody.
+out: equal results give equal files. It also copies values into its pages as HTML: here they are escaped beforehand, and
+a Content-Security-Policy keeps what might slip through from sending anything away.
 """
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from collections.abc import Mapping
@@ -24,6 +26,10 @@ _TIME_IN_PATH = "20000101T000000.000000Z"
 _TIMES_SHOWN = re.compile(r"(?:1999-12-31|2000-01-01)(?:T\d\d:\d\d:\d\dZ| \d\d:\d\d:\d\d [\w+-]+)")
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TRACKING_IMAGE = re.compile(r"https://great-expectations-web-assets\.[^\"'\s)]+")
+_POLICY = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"connect-src 'none'; frame-src 'none'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'\">"
+)
 _NEEDED_IMAGES = {"favicon.ico", "logo-long.png"}
 
 
@@ -71,11 +77,20 @@ def _render(documents: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
     run = RunIdentifier(run_name=_RUN_NAME, run_time=_RUN_TIME)
     for task, document in sorted(documents.items()):
         result = expectationSuiteValidationResultSchema.load(
-            {**document, "meta": {**document["meta"], "run_id": run.to_json_dict()}}
+            {**_as_text(document), "meta": {**document["meta"], "run_id": run.to_json_dict()}}
         )
         key = ValidationResultIdentifier(ExpectationSuiteIdentifier(task), run, task)
         context.validation_results_store.set(key, result)
     context.build_data_docs()
+
+
+def _as_text(value: Any) -> Any:
+    """Plain data whose texts mean themselves where they are read as HTML."""
+    if isinstance(value, str):
+        return html.escape(value)
+    if isinstance(value, Mapping):
+        return {key: _as_text(item) for key, item in value.items()}
+    return [_as_text(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _settled(page: str, depth: int) -> str:
@@ -86,5 +101,5 @@ def _settled(page: str, depth: int) -> str:
 
     root = "../" * depth or "./"
     page = _TRACKING_IMAGE.sub(f"{root}static/images/logo-long.png", page)
-    page = _RANDOM_ID.sub(number, page)
+    page = _RANDOM_ID.sub(number, page).replace("<head>", f"<head>{_POLICY}", 1)
     return _TIMES_SHOWN.sub("not recorded", page).replace(_TIME_IN_PATH, "latest")

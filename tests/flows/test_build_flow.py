@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -46,7 +47,9 @@ class FakeLibrary:
     combine_error: SciriffError | None = None
     calls: list[str] = field(default_factory=list)
 
-    def open(self, names: list[str] | None, options: Any, settings: Any, progress: Any, *, force: bool) -> FakeLibrary:
+    def open(
+        self, names: list[str] | None, options: Any, settings: Any, progress: Any, runner: None, *, force: bool
+    ) -> FakeLibrary:
         self.tasks = sorted(names or ["alpha", "beta"])
         if "typo" in self.tasks:
             raise UsageError("unknown task 'typo'; did you mean topo?")
@@ -71,6 +74,12 @@ class FakeLibrary:
     def lack_of(self, source: str) -> SciriffError | None:
         acquired = self.acquired[source]
         return acquired if isinstance(acquired, SciriffError) else None
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def start(self, names: list[str]) -> int:
+        return 1
 
     def build_task(self, task: str) -> TaskOutcome:
         self.calls.append(f"build {task}")
@@ -100,7 +109,7 @@ class FakeLibrary:
     def key(self, task: str) -> str:
         return f"{task}-key"
 
-    def combine(self, store: Store, windows: tuple[int, ...]) -> CombineOutcome:
+    def combine(self, store: Store, windows: tuple[int, ...], tell: Any) -> CombineOutcome:
         self.calls.append("combine")
         if self.combine_error:
             raise self.combine_error
@@ -121,7 +130,7 @@ class FakeLibrary:
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     fake = FakeLibrary(tmp_path / "store")
-    monkeypatch.setattr("sciriff.building.build.Build", fake.open)
+    monkeypatch.setattr("sciriff.building.spread.plan_build", fake.open)
     monkeypatch.setattr("sciriff.building.build.combine_built", fake.combine)
     monkeypatch.setattr("sciriff.building.validate.publish_docs", lambda store: "validation/index.html")
     monkeypatch.setattr(work, "delays", lambda: [0.0])

@@ -2,35 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from pydantic import Field
 
-from flows.evaluation_artifacts import publish_tables, scored_lines, unscored_lines
-from flows.parameters import JudgeMode, JudgeSamples, Limit, Names, RunnerName, SomeNames
+from flows.evaluation_artifacts import link_reports, publish_tables, scored_lines, unscored_lines
+from flows.parameters import Hours, JudgeMode, JudgeSamples, Limit, Names, RunnerName, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import run_name, settings_with
-from flows.states import end_state, error_state
-from sciriff.errors import SciriffError
+from flows.states import end_state, error_state, naming, passed_on
+from flows.work import RETRIED, alone, done_or_told, time_limit
+from sciriff.errors import ExitCode, SciriffError
+from sciriff.results.evaluate import EvaluationReport
 from sciriff.results.judge_options import DEFAULT_JUDGE, JudgeOptions
+from sciriff.sources.hosts import host_of
 
 if TYPE_CHECKING:
-    from sciriff.results.evaluate import EvaluationReport
+    from prefect.tasks import Task
+
+    from sciriff.results.evaluate import Evaluation
     from sciriff.store import Store
 
 
-# No Prefect cache and no retries: what was predicted and scored is in the store, and the next run goes on from there.
-@task(task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
-def evaluate(models: Sequence[str], **choices: Any) -> EvaluationReport:
-    """Score models on the tasks and write facts, tables and the index."""
-    from sciriff import api
+# No Prefect cache: what was predicted and scored is in the store, and every stage goes on from there.
+@task(task_run_name="prepare", **RETRIED)
+def prepare(evaluation: Evaluation, hours: float) -> Any:
+    """Read the instances, and work out what the models are asked and what that costs."""
 
-    return api.evaluate(models, **choices)
+    def work() -> State[Any]:
+        evaluation.prepare()
+        tasks = [f"{task}: {len(each.instances):,}" for task, each in evaluation.instances.items()]
+        told = [*evaluation.not_built.values(), *(f"{where[0]}: {why}" for where, why in evaluation.failures.items())]
+        return Completed(message="\n".join([", ".join(tasks) or "no instances", *told]))
+
+    return done_or_told("prepare", work, hours, "run the same again")
+
+
+@task(task_run_name="predict {model}", **RETRIED)
+def predict(model: str, evaluation: Evaluation, hours: float) -> Any:
+    """Ask one model on all tasks, but for what it has answered before."""
+
+    def work() -> State[Any]:
+        done = evaluation.predict(model)
+        told = [f"{task or model}: {why}" for task, why in {**done.failures, **done.waiting}.items()]
+        cost = f", ${done.cost:,.2f}" if done.cost else ""
+        message = "\n".join([f"{done.tasks} tasks answered{cost}", *told])
+        code = ExitCode.FAILED if done.failures else ExitCode.BLOCKED if done.waiting else ExitCode.DONE
+        return end_state(code, naming(model, message) if told else message, {"may_pass": done.may_pass})
+
+    return done_or_told(f"predict {model}", work, hours, "run the same again: what is answered is not asked again")
+
+
+@task(task_run_name="score", **RETRIED)
+def score(evaluation: Evaluation, hours: float) -> Any:
+    """Score all replies and write the facts."""
+
+    def work() -> State[Any]:
+        return Completed(message=f"{evaluation.score()} of {len(evaluation.runs)} models x tasks scored")
+
+    return done_or_told("score", work, hours, "run the same again: what is scored is not scored again")
+
+
+@task(task_run_name="judge", **RETRIED)
+def have_judged(evaluation: Evaluation, hours: float) -> Any:
+    """Have the judge rate summaries and answers."""
+
+    def work() -> State[Any]:
+        judged = evaluation.have_judged()
+        told = sorted({f"{task} of {model}: {report}" for (model, task), report in judged.items()})
+        return Completed(message="\n".join(told) or "nothing to judge")
+
+    return done_or_told("judge", work, hours, "run the same again: what is judged is not judged again")
+
+
+@task(task_run_name="index and report", **RETRIED)
+def publish(evaluation: Evaluation, hours: float) -> Any:
+    """Bring the index, the tables of all models and the report up to date."""
+    from sciriff.api import report_on
+
+    def work() -> EvaluationReport:
+        report = evaluation.report()
+        report_on(report.results, evaluation.settings, evaluation.progress)
+        return report
+
+    return done_or_told("index and report", work, hours, "run the same again")
 
 
 @flow(name="evaluate-model", flow_run_name=run_name)
@@ -63,6 +123,8 @@ def evaluate_model(
     runner: RunnerName | None = None,
     cluster: str | None = None,
     store: str | None = None,
+    task_hours: Hours = 168.0,
+    run_hours: Hours = 336.0,
 ) -> State[Any]:
     """Score models on the held-out tasks.
 
@@ -98,25 +160,23 @@ def evaluate_model(
             empty.
         cluster: address of the cluster; SCIRIFF_CLUSTER if empty.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
+        task_hours: how long one stage of the work may take, such as asking one model; what takes longer is given up and
+            fails by name. A batch may take a day.
+        run_hours: how long the whole run may take.
     """
     from sciriff.models.openai_server import Patience
     from sciriff.models.plan import AskOptions
     from sciriff.models.prompts import PromptOptions
+    from sciriff.results.evaluate import Evaluation
+    from sciriff.runners import open_runner
+    from sciriff.scoring.answer_schemas import answer_schemas
     from sciriff.store import Store
 
-    progress = ArtifactProgress("evaluation-progress")
-    progress.expect(1)
     try:
-        settings = settings_with(store=store, runner=runner, cluster=cluster)
-        shelf = Store.of(settings)
-        report = evaluate(
-            model,
-            tasks=tasks,
-            window=window,
-            split=split,
-            limit=limit,
-            data=data,
-            options=AskOptions(
+        with time_limit("evaluate-model", run_hours):
+            settings = settings_with(store=store, runner=runner, cluster=cluster)
+            progress = ArtifactProgress("evaluation-progress")
+            options = AskOptions(
                 prompts=PromptOptions(chat_format, shots, shots_from, too_long, max_tokens, add_bos),
                 batch=batch,
                 stay=not no_wait,
@@ -126,17 +186,58 @@ def evaluate_model(
                 gpus=gpus,
                 retry_errors=retry_errors,
                 patience=Patience(reply_seconds=request_timeout),
-            ),
-            constrain=json_schema,
-            judge=JudgeOptions(judge, judge_model, judge_base_url, judge_samples),
-            settings=settings,
-            progress=progress,
-        )
-        publish_evaluation(shelf, report)
+                schemas=answer_schemas() if json_schema else {},
+            )
+            with (
+                open_runner(settings, progress) as who,
+                Evaluation(
+                    model,
+                    store=Store.of(settings),
+                    settings=settings,
+                    tasks=tasks,
+                    data=data,
+                    window=window,
+                    split=split,
+                    limit=limit,
+                    options=options,
+                    judge=JudgeOptions(judge, judge_model, judge_base_url, judge_samples),
+                    runner=who,
+                    progress=progress,
+                ) as evaluation,
+            ):
+                return _evaluate(evaluation, progress, task_hours)
     except SciriffError as error:
         return error_state(error)
-    progress.finished(f"{len(report.results)} results")
-    return end_state(report.exit_code, summary_of(report))
+
+
+def _evaluate(evaluation: Evaluation, progress: ArtifactProgress, hours: float) -> State[Any]:
+    """Stage by stage; a model that fails stops no other."""
+    given = {"evaluation": evaluation, "hours": hours}
+    progress.expect(len(evaluation.models) + 4)
+
+    def stage(task: Task[Any, Any], name: str, url: str = "", **more: Any) -> State[Any]:
+        state = alone(task, {**given, **more}, tags=[f"endpoint:{host_of(url)}"] if url else ())
+        progress.finished(name)
+        return state
+
+    if not (prepared := stage(prepare, "prepared")).is_completed():
+        return passed_on(prepared)
+    asked = {
+        model: stage(predict, f"asked {model}", evaluation.endpoint(model), model=model) for model in evaluation.models
+    }
+    evaluation.close()
+    if not (scored := stage(score, "scored")).is_completed():
+        return passed_on(scored)
+    judged = stage(have_judged, "judged", evaluation.judge_endpoint)
+    published = stage(publish, "index and report made")
+    report = published.result(raise_on_failure=False)
+    if not isinstance(report, EvaluationReport):
+        return passed_on(published)
+    publish_evaluation(evaluation.store, report)
+    given_up = [state for state in asked.values() if not isinstance(state.result(raise_on_failure=False), Mapping)]
+    lost = [str(state.message) for state in (*given_up, judged) if not state.is_completed()]
+    code = ExitCode.FAILED if lost else report.exit_code
+    return end_state(code, "\n".join([summary_of(report), *lost]))
 
 
 def publish_evaluation(store: Store, report: EvaluationReport) -> None:
@@ -145,6 +246,7 @@ def publish_evaluation(store: Store, report: EvaluationReport) -> None:
         results_table(report), key="evaluation-results", description=f"Window {report.window}, split {report.split}"
     )
     publish_tables(store, report.summaries, report.index)
+    link_reports(store, report.results)
 
 
 def results_table(report: EvaluationReport) -> list[dict[str, Any]]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.tasks import exponential_backoff
 
-from flows.parameters import Limit
-from flows.runs import link_to, retry_if_it_can_pass, run_name, settings_with
-from flows.states import end_state, error_state
+from flows.parameters import Hours, Limit
+from flows.runs import link_to, run_name, settings_with
+from flows.states import end_state, error_state, passed_on
+from flows.work import RETRIED, alone, done_or_told
 from sciriff.errors import ExitCode, SciriffError
+from sciriff.sources.hosts import host_of
 
 if TYPE_CHECKING:
     from sciriff.mixture import MixtureOutcome
@@ -22,20 +24,12 @@ _SEED = 76
 
 
 # No Prefect cache: the library finds an unchanged mixture by its manifest, without writing it again.
-@task(
-    task_run_name="mix",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=3,
-    retry_delay_seconds=exponential_backoff(4),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=retry_if_it_can_pass,
-)
-def mix(**choices: Any) -> MixtureOutcome:
+@task(task_run_name="mix", **RETRIED)
+def mix(hours: float, choices: Mapping[str, Any]) -> Any:
     """Write the mixture and its manifest."""
     from sciriff import api
 
-    return api.mix(**choices)
+    return done_or_told("mix", partial(api.mix, **choices), hours, "run the same again: downloads go on")
 
 
 @flow(name="create-mixture", flow_run_name=run_name)
@@ -46,6 +40,7 @@ def create_mixture(
     window: int = 4096,
     seed: int = _SEED,
     store: str | None = None,
+    task_hours: Hours = 12.0,
 ) -> State[Any]:
     """Make a training mixture of built tasks and the Tulu v2 mixture.
 
@@ -56,22 +51,29 @@ def create_mixture(
         window: context window, in tokens, whose instances are taken.
         seed: seed of the order.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
+        task_hours: how long it may take, the download of Tulu included.
     """
+    from sciriff.mixture import MixtureOutcome
     from sciriff.store import Store
 
-    settings = settings_with(store=store)
     try:
-        shelf = Store(settings.store)
-        outcome = mix(
-            instances_per_task=instances_per_task,
-            tulu=tulu,
-            include_eval_tasks=include_eval_tasks,
-            window=window,
-            seed=seed,
-            settings=settings,
-        )
+        settings = settings_with(store=store)
+        shelf = Store.of(settings)
     except SciriffError as error:
         return error_state(error)
+    choices = {
+        "instances_per_task": instances_per_task,
+        "tulu": tulu,
+        "include_eval_tasks": include_eval_tasks,
+        "window": window,
+        "seed": seed,
+        "settings": settings,
+    }
+    given = {"hours": task_hours, "choices": choices}
+    state = alone(mix, given, tags=[f"host:{host_of(settings.hub_endpoint)}"] if tulu != "none" else ())
+    outcome = state.result(raise_on_failure=False)
+    if not isinstance(outcome, MixtureOutcome):
+        return passed_on(state)
     create_table_artifact(
         mixture_table(outcome), key="mixture-parts", description=f"Records in {outcome.path}, {outcome.state}"
     )

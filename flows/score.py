@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.evaluation_artifacts import publish_tables, scored_lines, unscored_lines
-from flows.parameters import JudgeMode, JudgeSamples, RunnerName, SomeNames
+from flows.evaluation_artifacts import link_reports, publish_tables, scored_lines, unscored_lines
+from flows.parameters import Hours, JudgeMode, JudgeSamples, RunnerName, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import escaped, run_name, settings_with
-from flows.states import end_state, error_state
+from flows.states import end_state, error_state, passed_on
+from flows.work import RETRIED, alone, done_or_told, time_limit
 from sciriff.errors import SciriffError
-from sciriff.results.judge_options import DEFAULT_JUDGE, JudgeOptions
+from sciriff.results.judge_options import DEFAULT_JUDGE, JudgeOptions, find_judge
+from sciriff.results.score import ScoreReport
+from sciriff.sources.hosts import host_of
 
 if TYPE_CHECKING:
-    from sciriff.results.score import ScoreReport
+    from sciriff.settings import Settings
     from sciriff.store import Store
 
 
-# No Prefect cache and no retries: what was scored is in the store, and the next run goes on from there.
-@task(task_run_name="score", cache_policy=NO_CACHE, persist_result=False)
-def score(pred_dir: str | None, **choices: Any) -> ScoreReport:
-    """Score a folder of predictions and write facts, tables and the index."""
+# No Prefect cache: what was scored is in the store, and the next try goes on from there.
+@task(task_run_name="score", **RETRIED)
+def score(pred_dir: str | None, hours: float, choices: Mapping[str, Any]) -> Any:
+    """Score a folder of predictions and write facts, tables, the index and the report."""
     from sciriff import api
 
-    return api.score(pred_dir, **choices)
+    work = partial(api.score, pred_dir, **choices)
+    return done_or_told("score", work, hours, "run the same again: what is scored is not scored again")
 
 
 @flow(name="score-predictions", flow_run_name=run_name)
@@ -48,6 +53,8 @@ def score_predictions(
     runner: RunnerName | None = None,
     cluster: str | None = None,
     store: str | None = None,
+    task_hours: Hours = 24.0,
+    run_hours: Hours = 168.0,
 ) -> State[Any]:
     """Score predictions that exist already; needs no model, key or network, but for the judge.
 
@@ -70,30 +77,48 @@ def score_predictions(
             empty.
         cluster: address of the cluster; SCIRIFF_CLUSTER if empty.
         store: root of the artifacts, a path on the worker or an fsspec URL; SCIRIFF_STORE if empty.
+        task_hours: how long scoring and judging may take.
+        run_hours: how long the whole run may take.
     """
     from sciriff.store import Store
 
-    progress = ArtifactProgress("scoring-progress")
-    progress.expect(1)
     try:
-        settings = settings_with(store=store, runner=runner, cluster=cluster)
-        report = score(
-            pred_dir,
-            model=model,
-            tasks=tasks,
-            max_instances=max_instances,
-            data=data,
-            window=window,
-            split=split,
-            judge=JudgeOptions(judge, judge_model, judge_base_url, judge_samples),
-            settings=settings,
-            progress=progress,
-        )
-        publish_scores(Store.of(settings), report)
+        with time_limit("score-predictions", run_hours):
+            settings = settings_with(store=store, runner=runner, cluster=cluster)
+            progress = ArtifactProgress("scoring-progress")
+            progress.expect(1)
+            judging = JudgeOptions(judge, judge_model, judge_base_url, judge_samples)
+            choices = {
+                "model": model,
+                "tasks": tasks,
+                "max_instances": max_instances,
+                "data": data,
+                "window": window,
+                "split": split,
+                "judge": judging,
+                "settings": settings,
+                "progress": progress,
+            }
+            given = {"pred_dir": pred_dir, "hours": task_hours, "choices": choices}
+            state = alone(score, given, tags=_endpoints(judging, settings))
+            report = state.result(raise_on_failure=False)
+            if not isinstance(report, ScoreReport):
+                return passed_on(state)
+            publish_scores(Store.of(settings), report)
     except SciriffError as error:
         return error_state(error)
     progress.finished(f"{len(report.results)} results")
     return end_state(report.exit_code, summary_of(report))
+
+
+def _endpoints(judge: JudgeOptions, settings: Settings) -> list[str]:
+    """The tag of the judge's server, if there is a judge."""
+    from sciriff.models.openai_server import find_server
+
+    if judge.mode == "off":
+        return []
+    spec = find_judge(judge, settings)
+    return [f"endpoint:{host_of(find_server(spec.base_url, spec.api_key_variable).url)}"]
 
 
 def publish_scores(store: Store, report: ScoreReport) -> None:
@@ -109,6 +134,7 @@ def publish_scores(store: Store, report: ScoreReport) -> None:
     if told := [f"- {note.kind}: {escaped(f'{note.about}: {note.text}')}" for note in notes(report)]:
         create_markdown_artifact("\n".join(told), key="scoring-notes")
     publish_tables(store, {profile: paths[-1] for profile, paths in report.summaries.items() if paths}, report.index)
+    link_reports(store, report.results)
 
 
 def summary_of(report: ScoreReport) -> str:

@@ -222,7 +222,11 @@ class Evaluation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close ledgers, engines and whatever else predicting needs."""
+        """Close what is open."""
+        self.close()
+
+    def close(self) -> None:
+        """Close ledgers, engines and whatever else predicting needs; all is asked that is going to be."""
         self._open.close()
 
     @property

@@ -63,6 +63,16 @@ def publish_tables(store: Store, summaries: Mapping[Profile, str], index: Path) 
     create_link_artifact(Path(index).resolve().as_uri(), link_text="DuckDB index", key="evaluation-index")
 
 
+def link_reports(store: Store, results: Iterable[TaskResult]) -> None:
+    """Link to the HTML reports that results are in."""
+    from sciriff.reporting.publish import report_page
+
+    pages = dict.fromkeys(report_page(result.window, result.split) for result in results)
+    for number, page in enumerate((page for page in pages if store.exists(page)), start=1):
+        key = "evaluation-report" if number == 1 else f"evaluation-report-{number}"
+        create_link_artifact(link_to(store, page), link_text="Report", key=key)
+
+
 def read_tsv(text: str) -> list[dict[str, Any]]:
     """The lines of a summary table as records under its header; equal headers get the line below them added."""
     header, *lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t")

@@ -25,14 +25,6 @@ def conformance() -> Path:
 
 
 @pytest.fixture(scope="session")
-def s3_served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the server of :func:`s3_environment` serves, buckets in it."""
-    folder = tmp_path_factory.mktemp("s3") / "served"
-    (folder / "bucket").mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def _s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """One server of the S3 protocol for all tests, which nobody kills."""
     if not RCLONE.exists():

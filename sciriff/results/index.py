@@ -1,7 +1,8 @@
 """The DuckDB index: rebuilt from the facts into a new file and swapped in, so that readers never see half of it.
 
 Tables and columns carry comments (``SELECT table_name, comment FROM duckdb_tables()``). The file is always local and
-depends on no other file; it can be thrown away at any time.
+depends on no other file; it can be thrown away at any time. Its hash lies beside it (``metrics.duckdb.sha256``), so
+that one that a disk has changed is made anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import orjson
 
 from sciriff.building.fingerprint import code_digest
 from sciriff.errors import StoreError, UsageError
-from sciriff.hashing import digest
+from sciriff.hashing import digest, file_sha256
 from sciriff.leases import tidy
 from sciriff.results.derived import derive
 from sciriff.results.fact_copies import bring_home, facts_at_hand
@@ -100,7 +101,7 @@ def build_index(store: Store, path: Path) -> bool:
         with facts_at_hand(store, path.parent) as copies:
             facts = _list_facts(copies)
             key = digest({"facts": facts.__dict__, "code": code_digest(["sciriff.results.index"])})
-            if _key_of(path) == key:
+            if _key_of(path) == key and _is_whole(path):
                 break
             _build_of_copies(store, copies, facts, key, path)
             built = True
@@ -168,6 +169,19 @@ def _holds(path: str, table: Table) -> bool:
     return leaf.startswith(f"{table.name}-") and leaf.endswith(".parquet")
 
 
+def _seal_of(path: Path) -> Path:
+    """The file beside an index that holds its hash, as ``sha256sum`` writes it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether an index is as it was written."""
+    try:
+        return _seal_of(path).read_bytes().split(b" ")[0] == file_sha256(path).encode()
+    except FileNotFoundError:
+        return False
+
+
 def _key_of(path: Path) -> str | None:
     """Digest of what an index was made of; None if there is none or it cannot be read."""
     import duckdb
@@ -193,7 +207,11 @@ def _build(store: Store, facts: _Facts, key: str, path: Path, where: str) -> Non
                 connection.begin()  # or each of some hundred statements waits for the disk
                 _fill(connection, store, facts, key)
                 connection.commit()
+            seal = folder / _seal_of(path).name
+            seal.write_text(f"{file_sha256(fresh)}  {path.name}\n", "utf-8")
+            _seal_of(path).unlink(missing_ok=True)
             fresh.replace(path)
+            seal.replace(_seal_of(path))
     except (OSError, duckdb.Error) as error:
         raise StoreError(
             f"cannot build the index {path} from {where}: {error}\n"

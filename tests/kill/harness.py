@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import threading
 import time
 from collections import Counter
@@ -112,9 +111,9 @@ class Place:
         }
 
     def cached(self) -> dict[str, str]:
-        """The same of the cache, locks left out."""
-        found = hashes(self.folder / "cache")
-        return {name: sha256 for name, sha256 in found.items() if not name.endswith((".busy", ".duckdb"))}
+        """The same of source files in the cache, locks left out."""
+        found = hashes(self.folder / "cache" / "sources")
+        return {name: sha256 for name, sha256 in found.items() if not name.endswith(".busy")}
 
     def locked(self) -> dict[str, Any]:
         """What the lock says, times left out."""
@@ -125,7 +124,8 @@ class Place:
     def before(self, command: str) -> None:
         """Make sure that a command has something to do: an evaluation has written the report already."""
         if command == "report":
-            shutil.rmtree(self.backing / "results" / "report")
+            for name in self.store.files("results/report"):
+                self.store.delete(f"results/report/{name}")
 
     def index(self) -> Path:
         [found] = [*self.backing.rglob("metrics.duckdb"), *(self.folder / "cache").rglob("metrics.duckdb")][:1]
@@ -275,7 +275,8 @@ def require_nothing_left(place: Place) -> None:
     assert not [name for name in hashes(place.backing) if ".staging" in name]
     expected = {"cache", "tmp", "sources.lock", *(["store"] if place.is_local else [])}
     assert {path.name for path in place.folder.iterdir()} <= expected
-    assert not [name for name in place.cached() if ".part" in name or "/ledger/" in f"/{name}" or ".building" in name]
+    in_cache = [name for name, sha256 in hashes(place.folder / "cache").items() if sha256]
+    assert not [name for name in in_cache if ".part" in name or name.startswith("ledger/") or ".building" in name]
 
 
 def semaphores_of(pids: set[int]) -> list[str]:
@@ -425,9 +426,10 @@ def require_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     assert not differing, f"not as without a kill: {', '.join(differing)}"
 
 
-def draw(point: Point, counts: Mapping[Point, int], chance: Random, *, parent_only: bool = False) -> Kill:
-    """A moment among those that a clean run came to."""
-    number = chance.randint(1, counts[point])
+def draw(point: Point, counts: Mapping[Point, int], chance: Random, *, first: bool, parent_only: bool) -> Kill:
+    """A moment among those that a clean run came to; not the first one of a stage in a life is an early one, since
+    most of the stage may be done then."""
+    number = chance.randint(1, counts[point] if first else max(1, counts[point] // 6))
     delay = chance.uniform(0, 0.15 if point.stage == "index" else 0.05) if chance.random() < 0.4 else 0.0
     how: Moment = chance.choice(("before", "middle", "after")) if point.by == "object" else "before"
     return Kill(point, number, delay, parent_only, how)
@@ -436,18 +438,17 @@ def draw(point: Point, counts: Mapping[Point, int], chance: Random, *, parent_on
 def plan_life(
     wanted: Mapping[str, int], counts: Mapping[Point, int], chance: Random, *, orphans: bool = False
 ) -> dict[str, list[Kill]]:
-    """At most three kills of each stage that still wants some, the early stages of a command first."""
+    """At most two kills of each stage that still wants some, the early stages of a command first."""
     plan: dict[str, list[Kill]] = {}
     for command in COMMANDS:
-        kills = []
+        plan[command] = []
         for stage in STAGES[command]:
             points = sorted(point for point in counts if point[:2] == (command, stage) and counts[point])
-            drawn = [
-                draw(chance.choice(points), counts, chance, parent_only=orphans and chance.random() < 0.6)
-                for _ in range(min(3, wanted.get(stage, 0)))
-            ]
-            kills += sorted(drawn, key=lambda kill: kill.number / counts[kill.point])
-        plan[command] = kills
+            for number in range(min(2, wanted.get(stage, 0))):
+                parent_only = orphans and chance.random() < 0.6
+                plan[command].append(
+                    draw(chance.choice(points), counts, chance, first=number == 0, parent_only=parent_only)
+                )
     return plan
 
 

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 from models.openai_server import running
+from s3_server import S3Server, s3_variables
 
 from kill.fork_server import ForkServer
 from kill.harness import COMMANDS, STAGES, Clean, Life, Place, World, clean_life, plan_life, seed_of_run
@@ -96,21 +97,20 @@ def test_killed_anywhere_on_disk(world: World, tmp_path: Path, capsys: pytest.Ca
 def test_killed_anywhere_in_s3(
     world: World,
     tmp_path: Path,
-    s3_environment: dict[str, str],
-    s3_served: Path,
+    own_s3_server: S3Server,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     seed = seed_of_run()
     print(f"KILL_SEED={seed}")
-    with s3_proxy(s3_environment["AWS_ENDPOINT_URL"]) as seen:
+    with s3_proxy(own_s3_server.url) as seen:
         world.seen = seen
-        environment = {**s3_environment, "AWS_ENDPOINT_URL": seen.url}
+        environment = s3_variables(seen.url)
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
 
         def in_s3(name: str) -> Place:
-            return Place(tmp_path / name, f"s3://bucket/{name}", s3_served / "bucket" / name, environment)
+            return Place(tmp_path / name, f"s3://bucket/{name}", own_s3_server.bucket / name, environment)
 
         clean = clean_life(world, in_s3("clean"))
         hit = live(world, clean, (in_s3(f"life-{n}") for n in range(MOST_LIVES)), IN_S3, Random(seed))

@@ -85,7 +85,7 @@ class Store:
         return full if self.is_local else self._fs.unstrip_protocol(full)
 
     def _full(self, relative: str) -> str:
-        if ".." in relative.split("/") or relative.startswith("/"):
+        if ".." in relative.split("/") or relative.startswith("/") or "\0" in relative:
             raise StoreError(f"artifact path {relative!r} leaves the store")
         return f"{self._root}/{relative}"
 

@@ -96,6 +96,8 @@ def _of_task(plan: ModelPlan, task: TaskPlan, ledger: Ledger, store: Store) -> P
     about = {**_about(name, plan.backend.identity, instances), "prompts": task.prompts.describe()}
     key = digest({"schema": SCHEMA_VERSION, "lines": written, "about": about})
     about["usage"] = _usage(answers.values(), plan.spec.price)
+    if plan.spec.folder is None and (asked_of := plan.spec.weights or plan.spec.api_model):
+        about["asked_of"] = asked_of
     return kept_predictions(folder, key, store) or keep_predictions(folder, key, lines, about, store)
 
 

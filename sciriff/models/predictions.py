@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sciriff.errors import StoreError
+from sciriff.errors import StoreError, UsageError
 from sciriff.leases import lease
 from sciriff.models.lines import dump_line, load_json
+from sciriff.names import flaw
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 
 PREDICTIONS = "results/predictions"
@@ -42,7 +43,13 @@ class Predictions(NamedTuple):
 
 
 def predictions_folder(model: str, task: str, window: int, split: str) -> str:
-    """Where the replies of a model to the instances of a task, window and split lie."""
+    """Where the replies of a model to the instances of a task, window and split lie.
+
+    Raises:
+        UsageError: if the model's name cannot be that of a folder, on any machine.
+    """
+    if problem := flaw(model):
+        raise UsageError(f"results cannot be filed under the model name {model!r}: {problem}; give it another name")
     return f"{PREDICTIONS}/{model}/{task}/{window}-{split}"
 
 
@@ -68,11 +75,13 @@ def keep_predictions(
 
     Raises:
         StoreError: if the store cannot be written.
+        UsageError: if the predictions of another model are there.
     """
     unit = f"predictions/{folder.removeprefix(f'{PREDICTIONS}/')}"
     with lease(store, unit, doing=f"{folder} is being written") as held:
         if kept := kept_predictions(folder, key, store):
             return kept
+        _require_same_model(folder, about, store)
         with store.workspace() as workspace:
             entry = _write(workspace / FILE, lines)
             held.require(folder)
@@ -81,6 +90,21 @@ def keep_predictions(
         manifest = {"schema": SCHEMA_VERSION, "kind": "predictions", "key": key, **about, "files": {FILE: entry}}
         store.write_manifest(folder, manifest)
     return Predictions(f"{folder}/{FILE}", entry["sha256"], str(about["model_identity"]), reused=False)
+
+
+def _require_same_model(folder: str, about: Mapping[str, Any], store: Store) -> None:
+    """Refuse to put the predictions of one model in place of another's.
+
+    Two names can be one folder where case is ignored, and ``a/model`` and ``b/model`` are both filed under ``model``.
+    """
+    there = store.read_manifest(folder) or {}
+    for field in ("model", "asked_of"):
+        if field in there and field in about and there[field] != about[field]:
+            raise UsageError(
+                f"{store.path(folder)} holds the predictions of {there[field]}, and those of {about[field]} would "
+                "take their place; give one of them an entry with a name of its own in a file of models "
+                "(SCIRIFF_MODELS), or remove the folder"
+            )
 
 
 def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

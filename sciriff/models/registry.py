@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sciriff.errors import UsageError
 from sciriff.models.baselines import BASELINES
+from sciriff.names import flaw, folded
 from sciriff.plain_yaml import load_yaml
 from sciriff.resources import resource_dir
 from sciriff.settings import Settings
@@ -110,6 +111,8 @@ class ModelSpec(_Entry):
 
     @model_validator(mode="after")
     def _says_what_is_asked(self) -> ModelSpec:
+        if problem := flaw(self.name):
+            raise ValueError(f"the name {self.name!r} cannot be that of a folder: {problem}")
         if self.backend == "vllm" and not self.weights:
             raise ValueError("backend vllm needs weights: a repository of the Hub or a local folder")
         if self.backend == "openai" and not self.api_model:
@@ -193,7 +196,7 @@ def find_models(names: Iterable[str], settings: Settings) -> list[ModelSpec]:
     found: dict[str, tuple[str, ModelSpec]] = {}
     for name in dict.fromkeys(names):
         spec = find_model(name, settings)
-        other, known = found.setdefault(spec.name, (name, spec))
+        other, known = found.setdefault(folded(spec.name), (name, spec))
         if known != spec:
             raise UsageError(
                 f"models {other} and {name} would both be filed under {spec.name!r}; give one of them an entry of its "

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from sciriff.errors import TaskFileError
 from sciriff.hashing import digest
+from sciriff.names import flaw, folded
 from sciriff.plain_yaml import DuplicateKeyError, load_yaml
 from sciriff.tasks.rendering import CompiledTemplate, Fidelity, compile_template
 
@@ -164,6 +165,8 @@ def load_task(path: Path) -> TaskFile:
         raise TaskFileError(_report(path, error)) from None
     if task.name != path.stem:
         raise TaskFileError(f"{path}: name: is {task.name!r} but the file is called {path.stem!r}; they must be equal")
+    if problem := flaw(task.name):
+        raise TaskFileError(f"{path}: name: {task.name!r} cannot be that of a folder of artifacts: {problem}")
     for template_id in task.templates:
         try:
             task.compile(template_id)
@@ -186,7 +189,13 @@ def load_tasks(folder: Path) -> dict[str, TaskFile | TaskFileError]:
     if not paths:
         raise TaskFileError(f"{folder}: holds no task files (*.yaml)")
     tasks: dict[str, TaskFile | TaskFileError] = {}
+    alike: dict[str, str] = {}
     for path in paths:
+        if (other := alike.setdefault(folded(path.stem), path.stem)) != path.stem:
+            tasks[path.stem] = TaskFileError(
+                f"{path}: there is also a task file {other!r}, whose name is the same where case is ignored; rename one"
+            )
+            continue
         if path.stem in tasks:
             tasks[path.stem] = TaskFileError(
                 f"{path}: there are two task files of this name, .yaml and .yml; remove one"

@@ -92,7 +92,10 @@ def collect(place: Path, data: Data, *, but: Path | None = None) -> Collection:
 
 
 def _files(root: Path, but: Path | None) -> Iterator[Path]:
-    """All files but hidden ones; links are followed, each folder is visited once."""
+    """All regular files but hidden ones; links are followed, each folder is visited once.
+
+    A pipe or a device, which could be read for ever, is passed over.
+    """
     visited = set() if but is None else {os.path.realpath(but)}
     for folder, below, names in os.walk(root, followlinks=True, onerror=_refuse):
         real = os.path.realpath(folder)
@@ -101,7 +104,8 @@ def _files(root: Path, but: Path | None) -> Iterator[Path]:
             continue
         visited.add(real)
         below[:] = sorted(name for name in below if not name.startswith("."))
-        yield from (Path(folder, name) for name in names if not name.startswith("."))
+        files = (Path(folder, name) for name in names if not name.startswith("."))
+        yield from (path for path in files if path.is_file())
 
 
 def _refuse(error: OSError) -> None:

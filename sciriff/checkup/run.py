@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +14,7 @@ from sciriff.checkup.installation import check_lock, check_python, check_spacy
 from sciriff.checkup.keys import check_keys
 from sciriff.checkup.places import check_disk, check_manual, check_mirror, check_store, check_tokenizer
 from sciriff.checkup.prefect_api import check_prefect
+from sciriff.redaction import redacted
 from sciriff.settings import Settings
 
 Check = Callable[[Settings], Iterable[Finding]]
@@ -39,10 +38,6 @@ CHECKS: Mapping[str, Check] = {
 SECONDS = 30.0
 """What a check may take."""
 
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|AUTH", re.IGNORECASE)
-_SHORTEST_SECRET = 6
-_LOGIN = re.compile(r"//[^/@\s]+@")
-
 
 def examine(settings: Settings, checks: Mapping[str, Check] = CHECKS, seconds: float = SECONDS) -> tuple[Finding, ...]:
     """Run checks.
@@ -65,27 +60,8 @@ def examine(settings: Settings, checks: Mapping[str, Check] = CHECKS, seconds: f
             found.append(
                 fail(name, f"no answer within {seconds:g} s", "see whether what it asks is up, then try again")
             )
-    secrets = _secrets(settings)
-    return tuple(_without(secrets, finding) for finding in found)
-
-
-def _secrets(settings: Settings) -> list[str]:
-    """Values of settings and variables that look like keys, the longest first."""
-    from dotenv import dotenv_values
-
-    variables = {**dotenv_values(".env"), **os.environ}
-    values = {(value or "").strip() for name, value in variables.items() if _SECRET.search(name)}
-    if settings.s3_secret is not None:
-        values.add(settings.s3_secret.get_secret_value())
-    return sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
-
-
-def _without(secrets: Iterable[str], finding: Finding) -> Finding:
-    """A finding without what must not be shown, should a message of somebody else's have quoted it."""
-    found = _LOGIN.sub("//", finding.found)
-    for secret in secrets:
-        found = found.replace(secret, "***")
-    return finding._replace(found=found)
+    # Should a message of somebody else's have quoted a secret, it ends here.
+    return tuple(finding._replace(found=redacted(finding.found)) for finding in found)
 
 
 def _put(result: queue.SimpleQueue[tuple[Finding, ...]], name: str, check: Check, settings: Settings) -> None:

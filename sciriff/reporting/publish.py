@@ -143,8 +143,11 @@ def _publish(store: Store, folder: str, files: dict[str, bytes], manifest: dict[
     for _ in range(_ATTEMPTS):
         old = (store.read_manifest(folder) or {}).get("files", {})
         store.delete(f"{folder}/{MANIFEST}")
-        for name, data in files.items():
-            store.write_bytes(f"{folder}/{name}", data)
+        with store.workspace() as workspace:
+            for name, data in files.items():
+                # A file with the page's name: an object store takes from it that browsers are to show it, not save it.
+                (workspace / name).write_bytes(data)
+                store.publish(f"{folder}/{name}", workspace / name)
         _delete(store, folder, set(old) - set(files))
         store.write_manifest(folder, whole)
         if not store.damaged(folder, whole):

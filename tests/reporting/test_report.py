@@ -533,3 +533,23 @@ def test_the_command(evaluated: Store, tmp_path: Path) -> None:
     assert "it was there already" in run("--profile", "original", "--models", "gold,half").output
     assert run("--window", "1").exit_code == 1
     assert run("--profile", "mine").exit_code == 2
+
+
+@pytest.mark.slow
+def test_a_page_on_s3_is_one_that_browsers_show(
+    evaluated_once: Path, s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import fsspec
+
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    here, there = Store(str(evaluated_once / "store")), Store("s3://bucket/report")
+    for name in here.files("results/facts"):
+        there.write_bytes(f"results/facts/{name}", here.read_bytes(f"results/facts/{name}"))
+    for name in here.files("results/predictions"):
+        there.write_bytes(f"results/predictions/{name}", here.read_bytes(f"results/predictions/{name}"))
+    done = write_report(there, settings_for(tmp_path).model_copy(update={"store": there.url}))
+    assert done.state == "written"
+    assert report_bytes(there) == report_bytes(here), "the same bytes as on disk"
+    filesystem = fsspec.filesystem("s3", endpoint_url=s3_environment["AWS_ENDPOINT_URL"], skip_instance_cache=True)
+    assert filesystem.info(f"bucket/report/{REPORT}/index.html")["ContentType"].startswith("text/html")

@@ -39,6 +39,7 @@ from flows.work import RETRIED, Crew, alone, done_or_told, time_limit
 from sciriff.building.options import DEFAULT_CAP, DEFAULT_SEED, DEFAULT_WINDOWS, BuildOptions
 from sciriff.building.outcome import TaskOutcome, exit_code_of
 from sciriff.building.task import folder
+from sciriff.building.validate import read_result
 from sciriff.errors import ExitCode, SciriffError
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def whole_key(_context: TaskRunContext, parameters: Mapping[str, Any]) -> str | 
     key: str = "" if parameters["force"] else build.key(name)
     windows = parameters["options"].windows
     try:
-        return key if key and all(build.store.intact(folder(window, name), key) for window in windows) else None
+        whole = key and all(build.store.intact(folder(window, name), key) for window in windows)
+        return key if whole and read_result(build.store, name) is not None else None
     except SciriffError:  # a store that is away: the task itself says so, and is tried again
         return None
 

@@ -22,7 +22,7 @@ from sciriff.building.progress import Progress
 from sciriff.building.rows import SplitRows, Tally, batches
 from sciriff.building.sampling import Selection, SplitSample
 from sciriff.building.tokens import TokenizerFile
-from sciriff.building.validate import ValidationResult, result_path, validate
+from sciriff.building.validate import ValidationResult, read_result, result_path, validate
 from sciriff.building.validate import prepare as prepare_validation
 from sciriff.building.writing import write_windows
 from sciriff.errors import SourceError, StoppedError, ValidationFailedError
@@ -151,7 +151,7 @@ def why_build(store: Store, recipe: Recipe) -> str:
             return "inputs, parameters, templates or code changed"
         if damaged := store.damaged(where, manifest):
             return f"damaged artifacts: {', '.join(damaged)} at window {window}"
-    return ""
+    return "" if read_result(store, recipe.task) is not None else "no whole validation result"
 
 
 def _refuse_lesser_source(plan: TaskPlan, source: AcquiredSource, shop: Workshop) -> None:

@@ -8,14 +8,13 @@ The facts table has one row per instance and window. Its columns are ``window``,
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from sciriff.building.data_docs import START_PAGE, build_data_docs
 from sciriff.building.facts import InstanceFacts
@@ -25,10 +24,12 @@ from sciriff.building.suites import columns
 from sciriff.errors import TaskFileError
 from sciriff.hashing import digest, file_sha256
 from sciriff.leases import Lease, lease
-from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store, sealed
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuite
+
+logger = logging.getLogger(__name__)
 
 DOCS = "validation"
 """Folder of the store that holds the validation results and the site made of them."""
@@ -57,8 +58,8 @@ class ValidationResult:
     document: Mapping[str, Any]
 
     def serialised(self) -> bytes:
-        """The document as JSON, in bytes that depend on the result alone."""
-        return orjson.dumps(self.document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        """The document as JSON with a digest of itself, in bytes that depend on the result alone."""
+        return sealed(self.document)
 
 
 def facts_table(windows: Mapping[int, Mapping[str, Iterable[Instance]]]) -> FactColumns:
@@ -147,6 +148,16 @@ def result_path(task: str) -> str:
     return f"{DOCS}/results/{task}.json"
 
 
+def read_result(store: Store, task: str) -> dict[str, Any] | None:
+    """The validation result of a task as plain data; None if there is none, or it is not as it was written.
+
+    Raises:
+        StoreError: if the store cannot be read.
+    """
+    document = store.read_manifest_file(result_path(task))
+    return document if document is not None and document.get("suite_name") == task else None
+
+
 def publish_docs(store: Store, tell: Callable[[str], None] | None = None) -> str:
     """Make the site of all validation results in the store, unless it is there and made of these very results.
 
@@ -171,19 +182,30 @@ def publish_docs(store: Store, tell: Callable[[str], None] | None = None) -> str
     return f"{DOCS}/{START_PAGE}"
 
 
-def _results(store: Store) -> dict[str, bytes]:
-    names = [name for name in store.files(f"{DOCS}/results") if name.endswith(".json")]
-    return {Path(name).stem: store.read_bytes(f"{DOCS}/results/{name}") for name in names}
+_Results = Mapping[str, dict[str, Any]]
+"""Task -> its validation result."""
 
 
-def _docs_key(results: Mapping[str, bytes]) -> str:
-    return digest({task: hashlib.sha256(result).hexdigest() for task, result in results.items()})
+def _results(store: Store) -> _Results:
+    tasks = [Path(name).stem for name in store.files(f"{DOCS}/results") if name.endswith(".json")]
+    found = {task: read_result(store, task) for task in tasks}
+    for task in [task for task, result in found.items() if result is None]:
+        logger.warning(
+            "%s is damaged and left out of the Data Docs; run `sciriff build --tasks %s`",
+            store.path(result_path(task)),
+            task,
+        )
+    return {task: result for task, result in found.items() if result is not None}
 
 
-def _publish_docs(store: Store, results: Mapping[str, bytes], held: Lease) -> None:
+def _docs_key(results: _Results) -> str:
+    return digest({task: hashlib.sha256(sealed(result)).hexdigest() for task, result in results.items()})
+
+
+def _publish_docs(store: Store, results: _Results, held: Lease) -> None:
     with _ONE_AT_A_TIME, store.workspace() as workspace:
         site = workspace / "data_docs"
-        written = build_data_docs({task: orjson.loads(result) for task, result in results.items()}, site)
+        written = build_data_docs(results, site)
         files = {name: {"sha256": file_sha256(site / name), "bytes": (site / name).stat().st_size} for name in written}
         store.delete(f"{DOCS}/{MANIFEST}")
         for name in written:

@@ -87,6 +87,12 @@ def require_same(path: Path, url: str, locked: LockEntry, sha256: str, size: int
     Raises:
         SourceError: if it differs; names both hashes and the way to accept the new one.
     """
+    if sha256 == locked.sha256 and size != locked.bytes:
+        raise SourceError(
+            f"{path} is damaged: of {url} it says {locked.bytes:,} bytes with sha256 {sha256}, but a file of that hash "
+            f"has {size:,}; restore the lock from version control, or delete the entry to lock anew what is fetched "
+            "next"
+        )
     if sha256 != locked.sha256:
         raise SourceError(
             f"{url}: the file has changed since {locked.fetched_at}: {path} has sha256 {locked.sha256} "

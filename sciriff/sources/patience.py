@@ -177,19 +177,26 @@ def seconds_asked(headers: Mapping[str, str]) -> float | None:
 
     By Retry-After (RFC 9110, 10.2.3: a number of seconds or a date), or by a RateLimit with nothing left
     (draft-ietf-httpapi-ratelimit-headers-09: ``"name";r=<requests left>;t=<seconds to more>``), as the Hugging Face
-    Hub has it.
+    Hub has it. A date is held against the server's own clock (Date), where it tells it: ours may be hours off.
     """
     value = headers.get("Retry-After", "").strip()
     if value.isdigit():
         return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+    moment = _moment(value)
+    if moment is None:
         spent = re.search(r";\s*r=0\s*;\s*t=(\d+)", headers.get("RateLimit", ""))
         return float(spent[1]) if spent else None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    now = _moment(headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _moment(date: str) -> datetime | None:
+    """A date of a header; None if it is none."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 @contextmanager

@@ -86,6 +86,7 @@ class Order:
         roots: folders in which changes count.
         die: where to kill itself.
         target: ``module:function`` that is called with the arguments.
+        hours_back: by how much the clock is wrong, and after some changes by as much again; never a monotonic one.
     """
 
     arguments: Sequence[str]
@@ -95,6 +96,7 @@ class Order:
     roots: Sequence[str] = ()
     die: Change | None = None
     target: str = "sciriff.cli:main"
+    hours_back: float = 0.0
 
 
 def stage_of(path: str, before: str) -> str:
@@ -198,11 +200,13 @@ class ForkServer:
         roots: Sequence[Path] = (),
         die: Change | None = None,
         target: str = Order.target,
+        hours_back: float = 0.0,
     ) -> Command:
         """Start a command; see :class:`Order`."""
         self._count += 1
         log = self._folder / f"{self._count}.log"
-        order = Order(arguments, environment, str(folder), str(log), [str(root) for root in roots], die, target)
+        places = [str(root) for root in roots]
+        order = Order(arguments, environment, str(folder), str(log), places, die, target, hours_back)
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
         self._process.stdin.flush()
@@ -256,6 +260,8 @@ def _child(order: Order) -> None:
     os.chdir(order.folder)
     module, _, name = order.target.partition(":")
     changes = _watch(order)
+    if order.hours_back:
+        _turn_back_the_clock(order.hours_back, changes)
     status = _call(getattr(importlib.import_module(module), name), order.arguments)
     from sciriff.building.pool import stop_workers
 
@@ -263,6 +269,30 @@ def _child(order: Order) -> None:
     Path(order.log).with_suffix(".changes").write_text(json.dumps(changes), "utf-8")
     sys.stdout.flush()
     os._exit(status)
+
+
+_CHANGES_BEFORE_THE_CLOCK_JUMPS = 12
+
+
+def _turn_back_the_clock(hours: float, changes: Counter[str]) -> None:
+    """Have the clock go wrong in mid-work, for what is written in Python."""
+    import datetime as dates
+
+    right, right_in_nanoseconds, right_date = time.time, time.time_ns, dates.datetime
+
+    def wrong_by() -> float:
+        return hours * 3600 * (1 + (changes.total() > _CHANGES_BEFORE_THE_CLOCK_JUMPS))
+
+    class Wrong(right_date):
+        @classmethod
+        def now(cls, tz: dates.tzinfo | None = None) -> Any:
+            return right_date.now(tz) - dates.timedelta(seconds=wrong_by())
+
+    time.time = lambda: right() - wrong_by()
+    time.time_ns = lambda: right_in_nanoseconds() - int(wrong_by() * 10**9)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("sciriff.") and getattr(module, "datetime", None) is right_date:
+            module.datetime = Wrong  # type: ignore[attr-defined]
 
 
 def _call(function: Callable[[list[str]], Any], arguments: Sequence[str]) -> int:

@@ -177,10 +177,15 @@ class Clean:
 
 
 class World:
-    """What all lives share: the server that forks commands, primary sources, model and judge, the way to a store."""
+    """What all lives share: the server that forks commands, primary sources, model and judge, the way to a store.
+
+    With ``hours_back`` each command starts with a clock that is so much further behind than that of the one before,
+    and falls as much behind again as it works.
+    """
 
     def __init__(self, server: ForkServer, sources: Sources, model: Model, seen: Seen | None = None) -> None:
         self.server, self.sources, self.model, self.seen = server, sources, model, seen
+        self.hours_back, self._hours = 0.0, 0.0
 
     def arguments(self, command: str) -> list[str]:
         tasks = ",".join(TASKS)
@@ -214,7 +219,9 @@ class World:
             "TMPDIR": str(place.folder / "tmp"),
         }
         roots = [place.folder, place.backing] if place.is_local else [place.folder]
-        return self.server.start(self.arguments(command), environment, place.folder, roots, die)
+        self._hours += self.hours_back
+        arguments = self.arguments(command)
+        return self.server.start(arguments, environment, place.folder, roots, die, hours_back=self._hours)
 
     @contextmanager
     def watched(self, tell: Callable[[Point, Moment], bool], command: str) -> Iterator[None]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
-from kill.damage import DAMAGES, Damage, cut, delete, empty, flip, replace, rounds
+from models.openai_server import running
+
+from kill.damage import rounds
 from kill.fork_server import ForkServer
 from kill.harness import COMMANDS, Clean, Place, World, clean_life, index_rows, require_same, seed_of_run
 from kill.servers import Model, sources
-from models.openai_server import running
 
 STAGES = tuple(command for command in COMMANDS if command != "fetch")
 

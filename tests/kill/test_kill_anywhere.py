@@ -117,3 +117,15 @@ def test_killed_anywhere_in_s3(
     with capsys.disabled():
         print(f"\nkilled in S3, KILL_SEED={seed}\n{table(hit, clean)}")
     assert all(hit[stage] >= want for stage, want in IN_S3.items())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_while_the_clock_goes_backwards(world: World, tmp_path: Path) -> None:
+    """Every run begins hours before the one that was killed, and falls behind further as it works."""
+    clean = clean_life(world, on_disk(tmp_path / "clean"))
+    world.hours_back = 5.0
+    chance = Random(seed_of_run())
+    life = Life(world, on_disk(tmp_path / "life"), clean, chance)
+    life.run(plan_life(dict.fromkeys(ON_DISK, 1), clean.counts, chance))
+    assert life.hit.total() >= len(ON_DISK) // 2

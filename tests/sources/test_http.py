@@ -25,7 +25,7 @@ from sciriff.errors import SourceError, TransientError
 from sciriff.sources import http
 from sciriff.sources.failures import RefusedError, UnreachableError
 from sciriff.sources.http import download
-from sciriff.sources.patience import RetryPolicy
+from sciriff.sources.patience import RetryPolicy, seconds_asked
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -74,6 +74,15 @@ def test_retry_after_as_a_date(
     download(url, tmp_path / "f", policy=policy)
     assert len(sleep.waits) == 1
     assert 100 < sleep.waits[0] <= 200
+
+
+def test_retry_after_as_a_date_is_held_against_the_clock_of_the_server() -> None:
+    """Ours may be hours off, or go backwards."""
+    then = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+    headers = {"Date": format_datetime(then, usegmt=True)}
+    for seconds in (30, 0, -30):
+        headers["Retry-After"] = format_datetime(then + timedelta(seconds=seconds), usegmt=True)
+        assert seconds_asked(headers) == max(seconds, 0)
 
 
 def test_a_spent_rate_limit_without_retry_after(

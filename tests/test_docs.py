@@ -175,7 +175,7 @@ def test_variables_exist(path: Path) -> None:
 FILE = re.compile(
     r"`((?:sciriff|flows|templates|expectations|samples|deployments|benchmarks|tests|docs)/[\w./-]*|[A-Za-z_]+\.(?:toml|lock))`"
 )
-MADE_BY_RUNS = {"sources.lock"}
+MADE_BY_RUNS = {"prefect.toml", "sources.lock"}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

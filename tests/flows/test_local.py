@@ -154,7 +154,9 @@ def test_from_up_to_down_as_a_user_types_it(tmp_path: Path) -> None:
     for name in ("prefect.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     home = tmp_path / "user"
-    home.mkdir()
+    (home / ".prefect").mkdir(parents=True)
+    profile = 'active = "lab"\n[profiles.lab]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n'
+    (home / ".prefect/profiles.toml").write_text(profile)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SCIRIFF_"))}
     environment = {
         **kept,
@@ -223,7 +225,8 @@ def test_from_up_to_down_as_a_user_types_it(tmp_path: Path) -> None:
     assert marked.marked(place.mark) == []
     assert not (tmp_path / "prefect.toml").exists()
     assert (place.home / "prefect.db").is_file()
-    assert not (home / ".prefect").exists()
+    assert (home / ".prefect/profiles.toml").read_text() == profile
+    assert not (home / ".prefect/prefect.db").exists()
     for path in place.folder.rglob("*"):
         assert not path.is_file() or b"sk-marked-secret" not in path.read_bytes(), path
     said: list[str] = []

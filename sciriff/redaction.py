@@ -26,7 +26,7 @@ _PARAMETER = re.compile(
     r"Signature|sig|token|access_token|auth_token|api[_-]?key|key|secret|password|Policy|Key-Pair-Id)=)[^&#\s\"'<>]+",
     re.IGNORECASE,
 )
-_HEADER = re.compile(r"\b(?P<scheme>Bearer|Basic)\s+[\w.~+/*-]{6,}=*", re.IGNORECASE)
+_HEADER = re.compile(r"(?P<scheme>\bBearer|Authorization['\"]?\s*[:=]\s*['\"]?\w+)\s+[\w.~+/*-]{6,}=*", re.IGNORECASE)
 _KEY = re.compile(r"\b(?:sk-|hf_)[\w*-]{8,}|\bAKIA[0-9A-Z]{16}\b")
 
 _remembered: set[str] = set()

@@ -12,6 +12,7 @@ from sciriff.cli.parameters import NAMES, settings_with, store_option, templates
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sciriff.verifying.combined import CombinedProof
     from sciriff.verifying.files import Damage
     from sciriff.verifying.verify import TaskVerified, VerifyReport
 
@@ -76,12 +77,23 @@ def verify_text(report: VerifyReport) -> str:
         rows = [_row(task) for task in report.tasks]
         heads = ("task", "files", "damaged", "records", "sampled", "equal", "different", "remark")
         parts += [table(heads, rows), ""]
+    if report.combined:
+        rows = [
+            (proof.window, proof.sampled, proof.equal, len(proof.differences), _combined_remark(proof))
+            for proof in report.combined
+        ]
+        parts += [table(("combined dataset", "sampled", "equal", "different", "remark"), rows), ""]
     if report.others:
         rows = [(name, intact, len(damage)) for name, (intact, damage) in report.others.items()]
         parts += [table(("artifacts", "files", "damaged"), rows), ""]
     damage = [each for task in report.tasks for each in task.damage]
     damage += [each for _, more in report.others.values() for each in more]
     parts += _damage_lines(damage)
+    parts += _some(
+        f"DIFFERENT: {each.path} {each.instance_id}: {each.what}"
+        for proof in report.combined
+        for each in proof.differences
+    )
     for task in report.tasks:
         kind = "unproved" if task.proof.other_code else "DIFFERENT"
         parts += _some(
@@ -109,6 +121,12 @@ def _row(task: TaskVerified) -> tuple[Any, ...]:
         len(proof.differences),
         "; ".join(filter(None, remarks)),
     )
+
+
+def _combined_remark(proof: CombinedProof) -> str:
+    if proof.stale:
+        return f"made of earlier builds of {', '.join(proof.stale)}; sciriff combine makes it anew"
+    return f"not possible here: {proof.not_possible}" if proof.not_possible else ""
 
 
 def _damage_lines(damage: Iterable[Damage]) -> list[str]:

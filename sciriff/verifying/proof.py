@@ -30,7 +30,7 @@ from sciriff.sources import catalogue
 from sciriff.sources.fetch import AcquiredSource, acquire
 from sciriff.sources.lock import LockEntry, now, write_lock
 from sciriff.store import MANIFEST, Store, temporary_folder
-from sciriff.verifying.sampling import Drawn, Row, Stored, digest_of, draw, parts_of
+from sciriff.verifying.sampling import Difference, Drawn, Row, Stored, digest_of, draw, parts_of
 
 _ROWS_WORTH_WORKERS = 500
 
@@ -40,21 +40,6 @@ Manifests = Mapping[int, Mapping[str, Any]]
 
 class NotPossibleError(SciriffError):
     """Records cannot be made anew on this machine; the message says what is lacking."""
-
-
-class Difference(NamedTuple):
-    """A record that is not what its source gives.
-
-    Attributes:
-        path, line: where it stands; line 0 for one that stands nowhere.
-        instance_id: what it says it is.
-        what: fields that differ, or what is wrong.
-    """
-
-    path: str
-    line: int
-    instance_id: str
-    what: str
 
 
 @dataclass
@@ -68,6 +53,7 @@ class Proof:
         differences: the others.
         other_code: why the artifacts are of other code or parameters than are here; empty if they are not.
         not_possible: why (some) records could not be made anew here; empty if they could.
+        lines: the sampled lines.
     """
 
     records: int = 0
@@ -76,6 +62,7 @@ class Proof:
     differences: list[Difference] = field(default_factory=list)
     other_code: str = ""
     not_possible: str = ""
+    lines: list[Stored] = field(default_factory=list)
 
 
 def prove(
@@ -110,6 +97,7 @@ def prove(
             continue
         proof.records += drawn.records
         proof.sampled += drawn.sampled
+        proof.lines += [line for lines in drawn.rows.values() for line in lines]
         proof.differences += [Difference(path, line, "", what) for path, line, what in drawn.strange]
         try:
             _prove_build(store, plan, task, windows, manifest, drawn, settings, stage, proof)

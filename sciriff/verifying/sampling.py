@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from sciriff.building.combine import INSTRUCTIONS, SPLITS
+from sciriff.building.combine import INSTRUCTIONS, SPLITS, combined_record
 from sciriff.hashing import keyed_rank
 from sciriff.store import Store
 
@@ -32,6 +32,7 @@ class Stored(NamedTuple):
         instance_id, template_id: what it says it is.
         digest: of its bytes.
         parts: field -> digest of its value.
+        combined: digest of what the combined dataset makes of it; empty if that cannot be said.
     """
 
     window: int
@@ -41,6 +42,22 @@ class Stored(NamedTuple):
     template_id: int
     digest: bytes
     parts: Mapping[str, bytes]
+    combined: bytes
+
+
+class Difference(NamedTuple):
+    """A record that is not what it should be.
+
+    Attributes:
+        path, line: where it stands; line 0 for one that stands nowhere.
+        instance_id: what it says it is.
+        what: fields that differ, or what is wrong.
+    """
+
+    path: str
+    line: int
+    instance_id: str
+    what: str
 
 
 @dataclass
@@ -134,7 +151,15 @@ def stored(window: int, path: str, number: int, line: bytes) -> Stored:
         template if isinstance(template, int) else -1,
         digest_of(line),
         parts_of(record),
+        _combined(record),
     )
+
+
+def _combined(record: dict[str, Any]) -> bytes:
+    try:
+        return digest_of(orjson.dumps(combined_record(record)) + b"\n")
+    except (KeyError, TypeError):
+        return b""
 
 
 def digest_of(line: bytes) -> bytes:

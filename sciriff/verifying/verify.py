@@ -12,6 +12,7 @@ from sciriff.errors import ExitCode, SciriffError, UsageError
 from sciriff.settings import Settings
 from sciriff.store import Store
 from sciriff.tasks.taskfile import load_tasks
+from sciriff.verifying.combined import CombinedProof, prove_combined
 from sciriff.verifying.files import Audit, Damage, audit
 from sciriff.verifying.proof import Proof, prove
 
@@ -54,6 +55,7 @@ class VerifyReport:
 
     Attributes:
         tasks: the built tasks, in alphabetical order.
+        combined: what became of the sampled records in the combined dataset, window by window.
         others: kind of artifact -> (files that are what their manifests say, those that are not).
         unnamed: files that no manifest names.
         kinds: kind -> number of files that have no manifest by their kind.
@@ -61,6 +63,7 @@ class VerifyReport:
     """
 
     tasks: tuple[TaskVerified, ...]
+    combined: tuple[CombinedProof, ...]
     others: Mapping[str, tuple[int, tuple[Damage, ...]]]
     unnamed: tuple[str, ...]
     kinds: Mapping[str, int]
@@ -71,9 +74,11 @@ class VerifyReport:
     def exit_code(self) -> ExitCode:
         """FAILED if anything is damaged or not what it should be; BLOCKED if something could not be proved."""
         codes = {task.exit_code for task in self.tasks}
-        if ExitCode.FAILED in codes or any(damage for _, damage in self.others.values()):
+        wrong = any(damage for _, damage in self.others.values()) or any(proof.differences for proof in self.combined)
+        if ExitCode.FAILED in codes or wrong:
             return ExitCode.FAILED
-        return ExitCode.BLOCKED if ExitCode.BLOCKED in codes else ExitCode.DONE
+        unproved = any(proof.not_possible or proof.stale for proof in self.combined)
+        return ExitCode.BLOCKED if ExitCode.BLOCKED in codes or unproved else ExitCode.DONE
 
 
 def verify_store(
@@ -124,7 +129,12 @@ def verify_store(
                 proof = prove(store, plan, task, manifests, share=share, seed=seed, settings=settings, stage=stage)
             intact = sum(folder.intact for folder in own)
             verified.append(TaskVerified(task, tuple(built[task]), intact, damage, proof))
-    return VerifyReport(tuple(verified), _others(found), tuple(found.unnamed), found.kinds, share, seed)
+    drawn = {task.task: task.proof.lines for task in verified}
+    windows = sorted({window for each in built.values() for window in each})
+    combined = [each for window in windows if (each := prove_combined(store, window, drawn)) is not None]
+    return VerifyReport(
+        tuple(verified), tuple(combined), _others(found), tuple(found.unnamed), found.kinds, share, seed
+    )
 
 
 def _built(store: Store) -> dict[str, list[int]]:

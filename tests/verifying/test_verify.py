@@ -313,6 +313,56 @@ def test_a_manifest_that_says_nothing_of_its_making_proves_nothing(copy: Path, v
     assert_forged(verify(copy), "it does not say what a task was made of")
 
 
+def test_a_combined_dataset_that_was_altered_with_its_manifest_is_found(copy: Path, verify: Verify) -> None:
+    report = verify(copy)
+    assert [(proof.window, proof.differences) for proof in report.combined] == [(window, []) for window in WINDOWS]
+    assert all(proof.equal == proof.sampled > 0 for proof in report.combined)
+    forge(copy, lambda records: records[0].update(output="altered"), "instructions_hf/8192", "validation.jsonl")
+    report = verify(copy)
+    assert report.exit_code is ExitCode.FAILED
+    assert [task.exit_code for task in report.tasks] == [ExitCode.DONE] * len(TASKS)
+    (difference,) = [each for proof in report.combined for each in proof.differences]
+    assert difference.path == "instructions_hf/8192/validation.jsonl"
+    assert "not as in instructions/8192/" in difference.what
+
+
+def test_a_combined_dataset_with_more_than_its_tasks_is_found(copy: Path, verify: Verify) -> None:
+    forge(copy, lambda records: records.append(records[0]), "instructions_hf/4096", "train.jsonl")
+    report = verify(copy, share=0.01)
+    assert any("records, its tasks have" in each.what for proof in report.combined for each in proof.differences)
+    assert report.exit_code is ExitCode.FAILED
+
+
+def test_a_combined_dataset_in_parquet_is_looked_at_too(copy: Path, verify: Verify) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = copy / "instructions_hf/4096/train.parquet"
+    table = pq.read_table(path)
+    outputs = ["altered", *table.column("output").to_pylist()[1:]]
+    pq.write_table(table.set_column(table.schema.get_field_index("output"), "output", pa.array(outputs)), path)
+    store = Store(str(copy))
+    manifest = store.read_manifest("instructions_hf/4096")
+    assert manifest is not None
+    manifest["files"]["train.parquet"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    store.write_manifest("instructions_hf/4096", manifest)
+    report = verify(copy)
+    assert [each.path for proof in report.combined for each in proof.differences] == [
+        "instructions_hf/4096/train.parquet"
+    ]
+
+
+def test_a_combined_dataset_of_earlier_builds_is_told(copy: Path, verify: Verify) -> None:
+    store = Store(str(copy))
+    manifest = store.read_manifest("instructions_hf/4096")
+    assert manifest is not None
+    manifest["inputs"]["cdr_ner"] = "0" * 64
+    store.write_manifest("instructions_hf/4096", manifest)
+    report = verify(copy)
+    assert report.combined[0].stale == ("cdr_ner",)
+    assert report.exit_code is ExitCode.BLOCKED
+
+
 # --- what cannot be proved here -------------------------------------------------------------------------------------
 
 

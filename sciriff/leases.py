@@ -97,6 +97,7 @@ class Lease:
         except NoLocksError:
             if self._fallback is None:
                 raise
+            self.release()
             self._board, self._fallback = self._fallback(), None
             return self._attempt()
 
@@ -165,10 +166,10 @@ class Lease:
             "pid": os.getpid(),
             "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
         }
-        self._board.post(name, orjson.dumps(about) + b"\n")
-        self._name, self._lost = name, False
+        self._name, self._lost = name, False  # before it stands there, so that it is taken down whatever happens
         self._ended = threading.Event()
         _note_held(self)
+        self._board.post(name, orjson.dumps(about) + b"\n")
         if self._board.seconds_between_beats is not None:
             arguments = (name, self._board.seconds_between_beats, self._ended)
             self._beating = threading.Thread(target=self._keep, args=arguments, name="lease", daemon=True)

@@ -469,6 +469,7 @@ class Evaluation:
             StoreError: if the store or the index cannot be written.
         """
         published = self._publish()
+        self.failures.update(published.replaced)
         return EvaluationReport(
             window=self.window,
             split=self.split,

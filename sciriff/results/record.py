@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 
 _FILES_AT_ONCE = 8
+_REPLACED = (
+    "its scores were replaced before they were published, by a run of the same model with other options or replies; "
+    "run the same command again when that is done"
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ class Published:
     """What became of recorded runs.
 
     Attributes:
-        results: one per run, in their order.
+        results: one per run, in their order; runs of ``replaced`` have none.
+        replaced: (model, task) -> what is told of runs that are not the current ones any more.
         index: the DuckDB file.
         summaries: artifact paths of every ``summary.tsv`` that was brought up to date, by profile.
         missing_columns: headline columns without a value, in all windows and splits that were published.
@@ -103,6 +108,7 @@ class Published:
     index: Path
     summaries: Mapping[Profile, tuple[str, ...]]
     missing_columns: tuple[str, ...]
+    replaced: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def record(run: Run, store: Store) -> Recorded:
@@ -191,11 +197,14 @@ def publish(
                         summaries[profile].append(write_tables(rows, metrics_folder(profile, window, split), store))
                     if profile is Profile.CORRECTED:
                         missing |= dict.fromkeys(column.name for column in missing_columns(rows))
-        metrics = {key: eval_task(run.task).shaper(totals[key]) for run in runs for key in _keys(run)}
-        _write_metric_files(runs, metrics, raw.result(), store)
+        current = [each for each in recorded if all(key in totals for key in _keys(each.run))]
+        kept = [each.run for each in current]
+        metrics = {key: eval_task(run.task).shaper(totals[key]) for run in kept for key in _keys(run)}
+        _write_metric_files(kept, metrics, raw.result(), store)
     tidy(store)
     return Published(
-        results=tuple(_result(each, totals, metrics) for each in recorded),
+        results=tuple(_result(each, totals, metrics) for each in current),
+        replaced={(run.model, run.task): _REPLACED for run in runs if run not in kept},
         index=path,
         summaries={profile: tuple(paths) for profile, paths in summaries.items()},
         missing_columns=tuple(missing),

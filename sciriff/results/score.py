@@ -188,6 +188,7 @@ def score_predictions(
     waiting = {where: str(error) for where, error in errors.items() if error.exit_code is ExitCode.BLOCKED}
     work.failures |= {where: str(error) for where, error in errors.items() if where not in waiting}
     published = publish_all()
+    work.failures |= published.replaced
     return ScoreReport(
         results=published.results,
         read=tuple(work.read),

@@ -44,7 +44,7 @@ def has_claims(url: str) -> bool:
     return any(name.startswith("build/") for name in Store(url).files(".leases"))
 
 
-@pytest.mark.parametrize("kind", ["local", "s3"])
+@pytest.mark.parametrize("kind", ["local", pytest.param("s3", marks=pytest.mark.slow)])
 def test_two_builds_at_once_do_the_work_once(
     kind: str,
     machines: tuple[BuildServer, BuildServer],
@@ -67,7 +67,7 @@ def test_two_builds_at_once_do_the_work_once(
     assert kind == "s3" or tree(tmp_path / "store") == single
 
 
-@pytest.mark.parametrize("kind", ["local", "s3"])
+@pytest.mark.parametrize("kind", [pytest.param("local", marks=pytest.mark.slow), "s3"])
 def test_another_machine_takes_over_from_one_that_is_killed(
     kind: str,
     machines: tuple[BuildServer, BuildServer],

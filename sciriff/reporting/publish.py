@@ -11,6 +11,7 @@ from sciriff import __version__
 from sciriff.building.fingerprint import code_digest
 from sciriff.errors import UsageError
 from sciriff.hashing import digest, file_sha256
+from sciriff.leases import lease
 from sciriff.reporting.page import INDEX_PAGE, pages
 from sciriff.reporting.read import read_content
 from sciriff.resources import resource_dir
@@ -135,23 +136,24 @@ def _templates() -> dict[str, str]:
 
 
 def _publish(store: Store, folder: str, files: dict[str, bytes], manifest: dict[str, object]) -> None:
-    """Old manifest away, pages, new manifest; once more if another process wrote its report at the same time."""
+    """Old manifest away, pages, new manifest; once more if another process wrote its report in spite of the lease."""
     import hashlib
 
     entries = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
     whole = {**manifest, "files": entries}
-    for _ in range(_ATTEMPTS):
-        old = (store.read_manifest(folder) or {}).get("files", {})
-        store.delete(f"{folder}/{MANIFEST}")
-        with store.workspace() as workspace:
-            for name, data in files.items():
-                # A file with the page's name: an object store takes from it that browsers are to show it, not save it.
-                (workspace / name).write_bytes(data)
-                store.publish(f"{folder}/{name}", workspace / name)
-        _delete(store, folder, set(old) - set(files))
-        store.write_manifest(folder, whole)
-        if not store.damaged(folder, whole):
-            break
+    with lease(store, f"report/{folder}", doing="the report is being written"):
+        for _ in range(_ATTEMPTS):
+            old = (store.read_manifest(folder) or {}).get("files", {})
+            store.delete(f"{folder}/{MANIFEST}")
+            with store.workspace() as workspace:
+                for name, data in files.items():
+                    # A file with the page's name: an object store takes from it that browsers are to show it, not save it.
+                    (workspace / name).write_bytes(data)
+                    store.publish(f"{folder}/{name}", workspace / name)
+            _delete(store, folder, set(old) - set(files))
+            store.write_manifest(folder, whole)
+            if not store.damaged(folder, whole):
+                break
 
 
 def _delete(store: Store, folder: str, names: Iterable[str]) -> None:

@@ -18,8 +18,9 @@ from flows.build import build_sciriff
 from sciriff.building.combine import CombinedWindow, CombineOutcome
 from sciriff.building.outcome import TaskOutcome, outcome_of_error
 from sciriff.building.overlaps import TrainingOverlaps
+from sciriff.building.validate import result_path
 from sciriff.errors import BlockedError, SciriffError, SourceError, StoreError, TransientError, UsageError
-from sciriff.store import Store
+from sciriff.store import Store, sealed
 
 if TYPE_CHECKING:
     from conftest import Server
@@ -93,6 +94,7 @@ class FakeLibrary:
             folder, entry = f"instructions/{window}/{task}", {"sha256": sha256(b"{}\n").hexdigest(), "bytes": 3}
             self.store.write_bytes(f"{folder}/train.jsonl", b"{}\n")
             self.store.write_manifest(folder, {"key": self.key(task), "files": {"train.jsonl": entry}})
+        self.store.write_bytes(result_path(task), sealed({"suite_name": task}))
         rows = {window: {"train": 1, "validation": 0, "test": 0} for window in self.options.windows}
         return TaskOutcome(
             task,
@@ -183,7 +185,8 @@ def test_a_clean_build_completes_and_shows_what_a_person_wants_to_know(
     assert "a &lt;b>note" in shown["build-summary"]["data"]
     assert "5 by text, 9 by document (of a held-out task: 1, 2)" in shown["build-summary"]["data"]
     assert '"window": 4096, "task": "alpha", "split": "train", "other_task": "beta"' in shown["build-overlaps"]["data"]
-    assert (library.store_path / "instructions_hf" / "4096").as_uri() in shown["build-combined-4096"]["data"]
+    assert f"`{library.store_path / 'instructions_hf' / '4096'}`" in shown["build-outputs"]["data"]
+    assert f"`{(library.store_path / 'validation' / 'index.html').as_uri()}`" in shown["build-outputs"]["data"]
     flow_run = in_process.post(
         "flow_runs/filter", {"flow_runs": {"id": {"any_": [str(state.state_details.flow_run_id)]}}}
     )

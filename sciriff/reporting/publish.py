@@ -147,7 +147,7 @@ def _publish(store: Store, folder: str, files: dict[str, bytes], manifest: dict[
             store.delete(f"{folder}/{MANIFEST}")
             with store.workspace() as workspace:
                 for name, data in files.items():
-                    # A file with the page's name: an object store takes from it that browsers are to show it, not save it.
+                    # A file with the page's name: it tells an object store that browsers are to show it, not save it.
                     (workspace / name).write_bytes(data)
                     store.publish(f"{folder}/{name}", workspace / name)
             _delete(store, folder, set(old) - set(files))

@@ -26,6 +26,7 @@ from sciriff.errors import SourceError
 
 _BUFFER = 1 << 20
 _TAR_BLOCK = 512
+_ZIP_HEADER = 30  # bytes in front of a member, besides its name
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 _DAMAGE = (
@@ -53,7 +54,8 @@ class Limits:
             full papers) is a few tens of GiB at most.
         loaded_bytes: uncompressed size of a member that is held as a whole: by ``members()`` or as an inner archive.
         members: number of members of one archive.
-        ratio: uncompressed bytes per compressed byte. Text and markup reach 5 to 30; deflate itself ends at 1032.
+        ratio: uncompressed bytes per compressed byte, of a member and of a whole archive. Text and markup reach 5 to
+            30; deflate itself ends at 1032.
         ratio_floor: the ratio is not looked at below this many uncompressed bytes.
     """
 
@@ -232,6 +234,8 @@ def _walk_zip(stream: BinaryIO, label: str, limits: Limits) -> Iterator[Member]:
     with zipfile.ZipFile(stream) as archive:
         infos = archive.infolist()
         _check_count(len(infos), label, limits)
+        _check_overlap(infos, label)
+        check_ratio(sum(info.file_size for info in infos), sum(info.compress_size for info in infos), label, limits)
         members = []
         for info in infos:
             name = _checked_name(info.filename, label)
@@ -242,6 +246,15 @@ def _walk_zip(stream: BinaryIO, label: str, limits: Limits) -> Iterator[Member]:
             check_ratio(info.file_size, info.compress_size, f"{label}!{name}", limits)
             members.append(Member(name, info.file_size, cast(Callable[[], BinaryIO], partial(archive.open, info))))
         yield from members
+
+
+def _check_overlap(infos: list[zipfile.ZipInfo], label: str) -> None:
+    """Refuse members that share their bytes: a small archive of them can unpack to any size."""
+    end = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise _refusal(label, info.filename, "it shares its bytes with another member")
+        end = info.header_offset + _ZIP_HEADER + info.compress_size
 
 
 def _check_kind(info: zipfile.ZipInfo, label: str) -> None:
@@ -278,6 +291,8 @@ def _check_end_mark(stream: BinaryIO) -> None:
 
 def _checked_name(name: str, label: str) -> str:
     """The member's name with forward slashes and no leading ``./``."""
+    if not name:
+        raise _refusal(label, name, "it has no name")
     normal = name.replace("\\", "/")
     parts = normal.split("/")
     if normal.startswith("/") or _DRIVE.match(normal) or ".." in parts:
@@ -296,6 +311,8 @@ def _check_count(count: int, label: str, limits: Limits) -> None:
 
 
 def _check_size(size: int, label: str, limits: Limits) -> None:
+    if size < 0:
+        raise SourceError(f"{label} is refused: its size is given as {size:,}; check where the archive comes from")
     if size > limits.member_bytes:
         raise SourceError(
             f"{label} is refused: it unpacks to {size:,} bytes, beyond the limit of {limits.member_bytes:,}; "

@@ -163,6 +163,7 @@ def test_what_is_too_much_for_the_compiler_is_refused(source: str) -> None:
         attack(source)
 
 
+@pytest.mark.slow
 def test_all_of_it_stays_within_two_gigabytes() -> None:
     """In a process of its own, which the system would end."""
     program = (

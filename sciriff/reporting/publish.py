@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sciriff import __version__
 from sciriff.building.fingerprint import code_digest
 from sciriff.errors import UsageError
 from sciriff.hashing import digest, file_sha256
 from sciriff.leases import lease
+from sciriff.reporting.content import Content
 from sciriff.reporting.page import INDEX_PAGE, pages
 from sciriff.reporting.read import read_content
 from sciriff.resources import resource_dir
@@ -23,8 +25,10 @@ from sciriff.scoring.outcome import Profile
 from sciriff.settings import Settings
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 REPORT = "results/report"
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -79,54 +83,91 @@ def write_report(
         UsageError: if nothing is evaluated there, or a model has no results.
         StoreError: if the store cannot be read or written.
     """
+    wish = _Wish(tuple(dict.fromkeys(models)) if models else None, window, split, profile)
+    if done := _kept(store, settings, wish):
+        return done
+    # One at a time, and each of the facts that there are when its turn comes: the last to write knows of all.
+    with lease(store, f"report/{wish.folder}", doing="the report is being written") as held:
+        if done := _kept(store, settings, wish):
+            return done
+        key, content = _read(store, settings, wish)
+        files = dict(pages(content))
+        held.ensure()
+        manifest = {
+            "schema": SCHEMA_VERSION,
+            "kind": "report",
+            "key": key,
+            "parameters": wish.describe(),
+            "models": [each.model for each in content.standings],
+            "tasks": [task.name for task in content.tasks],
+        }
+        _publish(store, wish.folder, files, manifest)
+        return _outcome(wish, manifest, "written")
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """Which report; see :func:`write_report`."""
+
+    models: tuple[str, ...] | None
+    window: int
+    split: str
+    profile: Profile
+
+    @property
+    def folder(self) -> str:
+        return report_folder(self.window, self.split)
+
+    def describe(self) -> dict[str, Any]:
+        """As plain data, for key and manifest."""
+        models = sorted(self.models) if self.models else None
+        return {"window": self.window, "split": self.split, "profile": self.profile.value, "models": models}
+
+
+def _kept(store: Store, settings: Settings, wish: _Wish) -> ReportOutcome | None:
+    """The report, if it is there, whole and of the current facts."""
     index = current_index(store, settings)
-    folder = report_folder(window, split)
-    for model in models or ():
-        require_model(model, index, window, split)
-    shown = list(dict.fromkeys(models)) if models else models_at(index, window, split)
-    if not shown:
+    for model in wish.models or ():
+        require_model(model, index, wish.window, wish.split)
+    if not models_at(index, wish.window, wish.split):
         raise UsageError(
-            f"nothing is evaluated at window {window}, split {split}; see `sciriff leaderboard` for what is"
+            f"nothing is evaluated at window {wish.window}, split {wish.split}; `sciriff leaderboard` says what is"
         )
-    parameters = {
-        "window": window,
-        "split": split,
-        "profile": profile.value,
-        "models": sorted(models) if models else None,
-    }
     with open_index(index) as connection:
-        row = connection.execute("SELECT value FROM about WHERE key = 'key'").fetchone()
-        key = digest(
-            {
-                "schema": SCHEMA_VERSION,
-                "facts": row[0] if row else None,
-                "parameters": parameters,
-                "code": code_digest(["sciriff.reporting.publish"]),
-                "version": __version__,
-                "templates": _templates(),
-            }
-        )
-        if store.intact(folder, key):
-            manifest = store.read_manifest(folder) or {}
-            return ReportOutcome(
-                f"{folder}/{INDEX_PAGE}", tuple(manifest["models"]), tuple(manifest["tasks"]), "cached"
-            )
+        key = _key(connection, wish)
+    manifest = store.read_manifest(wish.folder)
+    if manifest is None or manifest.get("key") != key or store.damaged(wish.folder, manifest):
+        return None
+    return _outcome(wish, manifest, "cached")
+
+
+def _read(store: Store, settings: Settings, wish: _Wish) -> tuple[str, Content]:
+    """Key and content of the report."""
+    with open_index(current_index(store, settings)) as connection:
         content = read_content(
-            connection, store, window=window, split=split, profile=profile, models=shown if models else None
+            connection, store, window=wish.window, split=wish.split, profile=wish.profile, models=wish.models
         )
-    files = dict(pages(content))
-    standing = [each.model for each in content.standings]
-    tasks = [task.name for task in content.tasks]
-    manifest = {
-        "schema": SCHEMA_VERSION,
-        "kind": "report",
-        "key": key,
-        "parameters": parameters,
-        "models": standing,
-        "tasks": tasks,
-    }
-    _publish(store, folder, files, manifest)
-    return ReportOutcome(f"{folder}/{INDEX_PAGE}", tuple(standing), tuple(tasks), "written")
+        return _key(connection, wish), content
+
+
+def _key(connection: DuckDBPyConnection, wish: _Wish) -> str:
+    """Digest of all that the bytes of the pages depend on."""
+    row = connection.execute("SELECT value FROM about WHERE key = 'key'").fetchone()
+    return digest(
+        {
+            "schema": SCHEMA_VERSION,
+            "facts": row[0] if row else None,
+            "parameters": wish.describe(),
+            "code": code_digest(["sciriff.reporting.publish"]),
+            "version": __version__,
+            "templates": _templates(),
+        }
+    )
+
+
+def _outcome(wish: _Wish, manifest: Mapping[str, Any], state: Literal["written", "cached"]) -> ReportOutcome:
+    page = report_page(wish.window, wish.split)
+    return ReportOutcome(page, tuple(manifest["models"]), tuple(manifest["tasks"]), state)
 
 
 def _templates() -> dict[str, str]:
@@ -135,27 +176,16 @@ def _templates() -> dict[str, str]:
     return {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def _publish(store: Store, folder: str, files: dict[str, bytes], manifest: dict[str, object]) -> None:
-    """Old manifest away, pages, new manifest; once more if another process wrote its report in spite of the lease."""
-    import hashlib
-
-    entries = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
-    whole = {**manifest, "files": entries}
-    with lease(store, f"report/{folder}", doing="the report is being written"):
-        for _ in range(_ATTEMPTS):
-            old = (store.read_manifest(folder) or {}).get("files", {})
-            store.delete(f"{folder}/{MANIFEST}")
-            with store.workspace() as workspace:
-                for name, data in files.items():
-                    # A file with the page's name: it tells an object store that browsers are to show it, not save it.
-                    (workspace / name).write_bytes(data)
-                    store.publish(f"{folder}/{name}", workspace / name)
-            _delete(store, folder, set(old) - set(files))
-            store.write_manifest(folder, whole)
-            if not store.damaged(folder, whole):
-                break
-
-
-def _delete(store: Store, folder: str, names: Iterable[str]) -> None:
-    for name in sorted(names):
+def _publish(store: Store, folder: str, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
+    """Old manifest away, pages, new manifest; pages that are no part of the report any more go."""
+    old = (store.read_manifest(folder) or {}).get("files", {})
+    store.delete(f"{folder}/{MANIFEST}")
+    with store.workspace() as workspace:
+        for name, data in files.items():
+            # A file with the page's name: an object store takes from it that browsers are to show it, not save it.
+            (workspace / name).write_bytes(data)
+            store.publish(f"{folder}/{name}", workspace / name)
+    for name in sorted(set(old) - set(files)):
         store.delete(f"{folder}/{name}")
+    entries = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
+    store.write_manifest(folder, {**manifest, "files": entries})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -293,7 +293,11 @@ def _from_cache(search: _Search, path: Path, key: str, file: SourceFile) -> Acqu
     stated = note.sha256 if note is not None else expected
     if stated is not None and sha256 == stated and expected in (None, sha256):
         revision = note.revision if note is not None else None
+        if not search.update_lock and (locked := search.locked.get(file.url)):
+            require_same(search.settings.lock, file.url, locked, sha256, size)
+            revision = locked.revision or revision  # what the lock says counts
         PartFile(path).tidy()
+        _mend_note(path, note, _CacheNote(url=file.url, sha256=sha256, revision=revision))
         return AcquiredFile(key, file.url, path, sha256, size, "primary", revision=revision)
     if search.settings.offline:
         raise SourceError(
@@ -320,9 +324,8 @@ def _fetched(search: _Search, path: Path, key: str, file: SourceFile) -> Acquire
     if got is None and search.settings.offline:
         raise _unavailable(search, file, path)
     got = got or fetch(errand)
-    note = _CacheNote(url=file.url, sha256=got.sha256, revision=got.revision)
     with _named_cache_errors(path):
-        _note_path(path).write_bytes(orjson.dumps(note.model_dump()))
+        _write_note(path, _CacheNote(url=file.url, sha256=got.sha256, revision=got.revision))
     return AcquiredFile(key, file.url, path, got.sha256, got.bytes, "primary", revision=got.revision)
 
 
@@ -391,6 +394,17 @@ def _named_cache_errors(path: Path) -> Iterator[None]:
 
 def _note_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
+
+
+def _write_note(path: Path, note: _CacheNote) -> None:
+    _note_path(path).write_bytes(orjson.dumps(note.model_dump()))
+
+
+def _mend_note(path: Path, found: _CacheNote | None, right: _CacheNote) -> None:
+    """Write a note anew that is damaged, or was lost with a process that was killed."""
+    if found != right:
+        with suppress(OSError):  # a cache that cannot be written is none the worse for it
+            _write_note(path, right)
 
 
 def _read_note(path: Path) -> _CacheNote | None:

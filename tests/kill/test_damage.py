@@ -1,4 +1,4 @@
-"""A file of a finished store goes bad: the next run finds it, and makes it again as it was."""
+"""A file of a finished store goes bad: the next run finds it, and makes it again as it was; or says which it is."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from random import Random
 import pytest
 from models.openai_server import running
 
-from kill.damage import rounds
+from kill.damage import DAMAGES, flip, rounds
 from kill.fork_server import ForkServer
-from kill.harness import COMMANDS, Clean, Place, World, clean_life, index_rows, require_same, seed_of_run
+from kill.harness import COMMANDS, Clean, Place, World, clean_life, index_rows, ledgers, require_same, seed_of_run
 from kill.servers import Model, sources
 
 STAGES = tuple(command for command in COMMANDS if command != "fetch")
+ROUNDS = 12
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def run_all(world: World, place: Place, commands: tuple[str, ...] = STAGES) -> s
 
 
 def artifacts(place: Place) -> dict[str, Path]:
-    """All files of a store that the next run must find damaged: all but the ledger."""
+    """All files of a store but those of the ledger."""
     found = {path.relative_to(place.backing).as_posix(): path for path in place.backing.rglob("*") if path.is_file()}
     return {name: path for name, path in found.items() if not name.startswith("results/ledger/")}
 
@@ -54,15 +55,16 @@ def artifacts(place: Place) -> dict[str, Path]:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_any_damaged_artifact_is_found_and_made_again(world: World, lived: tuple[Place, Clean]) -> None:
+    """Every file of the store, and every way to go bad for every kind of file."""
     place, clean = lived
     seed = seed_of_run()
     chance = Random(seed)
     print(f"KILL_SEED={seed}")
     billed = world.model.billed.total()
-    files = artifacts(place)
-    for damaged in rounds(files, 24, chance):
+    files, damaged = artifacts(place), set()
+    for round_ in rounds(files, ROUNDS, chance):
         done = []
-        for name, damage in damaged.items():
+        for name, damage in round_.items():
             others = [path for path in files.values() if path != files[name] and path.is_file()]
             damage(files[name], others, chance)
             done.append(f"{damage.__name__} {name}")
@@ -72,4 +74,70 @@ def test_any_damaged_artifact_is_found_and_made_again(world: World, lived: tuple
             assert index_rows(place.index()) == clean.index
         except AssertionError as error:
             raise AssertionError(f"{error}\nafter {', '.join(done)}") from error
+        damaged |= round_.keys()
+    assert damaged == files.keys()
     assert world.model.billed.total() == billed  # nothing was asked again for it
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_damaged_reply_is_told_by_name_and_asked_again(world: World, lived: tuple[Place, Clean]) -> None:
+    place, clean = lived
+    [*parts] = sorted((place.backing / "results/ledger").rglob("*.jsonl"))
+    part = next(part for part in parts if b'"label":"m ' in part.read_bytes() or b'"text":"{' in part.read_bytes())
+    before = world.model.billed.copy()
+    lines = part.read_bytes().splitlines(keepends=True)
+    place_of = next(number for number, line in enumerate(lines) if b'"text":' in line)
+    lines[place_of] = lines[place_of].replace(b"item", b"iten", 1)
+    part.write_bytes(b"".join(lines))
+    said = run_all(world, place)
+    assert part.stem in said
+    assert (world.model.billed - before).total() == 1
+    assert ledgers(place)[0] == clean.replies
+    require_same(place.files(), clean.files["report"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("damage", dict.fromkeys(DAMAGES))
+def test_a_damaged_source_file_is_fetched_again(damage: object, world: World, lived: tuple[Place, Clean]) -> None:
+    """The file itself, and what lies beside it."""
+    place, clean = lived
+    chance = Random(1)
+    folder = place.folder / "cache" / "sources"
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".busy"))
+    for path in files[::2] if damage is not flip else files:
+        before = path.read_bytes()
+        damage(path, [other for other in files if other.exists()], chance)  # type: ignore[operator]
+        run_all(world, place, ("fetch", "mix"))
+        assert path.read_bytes() == before, path.name
+    require_same(place.cached(), clean.cached["report"])
+    require_same(place.locked(), clean.locked["report"])
+    require_same(place.files(), clean.files["report"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_damaged_lock_is_refused_by_name_or_written_again(world: World, lived: tuple[Place, Clean]) -> None:
+    """It is the user's own file, under version control: nothing is put right in it that he does not know of."""
+    place, clean = lived
+    path = place.folder / "sources.lock"
+    before = path.read_bytes()
+    entries = clean.locked["report"].items()
+    hashes = [before.index(entry["sha256"].encode()) + 5 for _, entry in entries]
+    sizes = [before.index(f'"bytes": {entry["bytes"]}'.encode()) + 9 for _, entry in entries]
+    urls = [before.index(url.encode()) + 20 for url, _ in entries]
+    for number in (0, len(before) - 2, *hashes[:2], *sizes[:2], *urls[:2]):
+        data = bytearray(before)
+        data[number] ^= 1
+        path.write_bytes(data)
+        statuses = []
+        for name in ("fetch", "mix"):
+            command = world.start(place, name)
+            statuses.append(command.wait())
+            assert not statuses[-1] or "sources.lock" in command.log.read_text("utf-8")
+        assert any(statuses) or set(place.locked()) > set(clean.locked["report"]), f"byte {number}"
+        path.write_bytes(before)
+    path.unlink()
+    run_all(world, place, ("fetch", "mix"))
+    require_same(place.locked(), clean.locked["report"])

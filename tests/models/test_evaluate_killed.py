@@ -162,7 +162,8 @@ def evaluate_killed(run: Run, store: Store, chance: random.Random, typical: floa
     return kills
 
 
-KILLS = [2, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])]
+KILLS = [2, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+"""Few: tests/kill kills whole studies at more than a hundred moments."""
 
 
 def store_with_instances(folder: Path, number: int) -> Store:

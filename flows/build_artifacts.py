@@ -1,4 +1,4 @@
-"""What a build shows in the UI: one table of all tasks and windows, one page of what to know, links to the outputs."""
+"""What a build shows in the UI: one table of all tasks and windows, one page of what to know, one of the outputs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.runs import escaped, escaped_lines, link_to
+from flows.outputs import Output, publish_outputs
+from flows.runs import cell, escaped, escaped_lines
 
 if TYPE_CHECKING:
     from sciriff.building.combine import CombineOutcome
@@ -35,28 +36,24 @@ def publish_build(
         build_table(outcomes), key="build-tasks", description="Rows, tokens and dropped records per task and window"
     )
     create_markdown_artifact(
-        build_page(store, outcomes, combined), key="build-summary", description="What was built, what was not, and why"
+        build_page(outcomes, combined), key="build-summary", description="What was built, what was not, and why"
     )
-    create_link_artifact(
-        link_to(store, "instructions"), link_text="task files", key="build-task-files", description="By window and task"
-    )
+    outputs = [Output("task files", "instructions", "by window and task")]
     if docs:
-        create_link_artifact(link_to(store, docs), link_text="validation results (Data Docs)", key="build-data-docs")
+        outputs.append(Output("validation results (Data Docs)", docs))
     if combined is not None:
         for window in combined.windows:
             if window.state != "empty":
-                create_link_artifact(
-                    link_to(store, window.folder),
-                    link_text=f"combined dataset, window {window.window}",
-                    key=f"build-combined-{window.window}",
-                    description=", ".join(f"{count:,} {split}" for split, count in window.rows.items()),
-                )
-        create_table_artifact(
-            overlap_table(store, combined),
-            key="build-overlaps",
-            description="How many instances have their text or document in another split, or in what another task is "
-            "evaluated on; overlaps.parquet of each window names them",
-        )
+                rows = ", ".join(f"{count:,} {split}" for split, count in window.rows.items())
+                outputs.append(Output(f"combined dataset, window {window.window}", window.folder, rows))
+        outputs.append(Output("dataset card", combined.card))
+        if overlaps := overlap_table(store, combined):
+            create_table_artifact(
+                overlaps,
+                key="build-overlaps",
+                description="Instances with a text or document of another split, or of another task's evaluation data",
+            )
+    publish_outputs(store, [output for output in outputs if output.place], key="build-outputs")
 
 
 def publish_leakage(store: Store, report: LeakageReport) -> None:
@@ -77,9 +74,7 @@ def publish_leakage(store: Store, report: LeakageReport) -> None:
     create_table_artifact(
         rows, key="build-leakage", description="Evaluation splits whose documents or texts stand in training splits"
     )
-    create_link_artifact(
-        link_to(store, f"{report.folder}/index.html"), link_text="leakage report", key="build-leakage-report"
-    )
+    publish_outputs(store, [Output("leakage report", f"{report.folder}/index.html")], key="build-leakage-report")
 
 
 def build_table(outcomes: Sequence[TaskOutcome]) -> list[dict[str, Any]]:
@@ -101,28 +96,29 @@ def overlap_table(store: Store, combined: CombineOutcome) -> list[dict[str, Any]
 
 def _line(outcome: TaskOutcome, window: int | None) -> dict[str, Any]:
     rows: Mapping[str, int] = outcome.rows[window] if window is not None else {}
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(outcome.dropped.items()))
     return {
         "task": outcome.task,
         "window": window,
         "state": outcome.state,
         **{split: rows.get(split) for split in _SPLITS},
         "tokens": outcome.tokens.get(window) if window is not None else None,
-        "dropped": ", ".join(f"{count:,} {reason}" for reason, count in sorted(outcome.dropped.items())),
         "seconds": round(outcome.seconds, 1),
         "cache": cache_remark(outcome),
+        "dropped": cell(dropped),
         "key": outcome.key[:12],
     }
 
 
 def cache_remark(outcome: TaskOutcome) -> str:
-    """``hit``, or why the artifacts in the store would not do."""
+    """``hit``, or why the artifacts in the store would not do; of a task without artifacts, what is wrong, in short."""
     if outcome.state == "cached":
         return "hit"
-    return f"miss: {outcome.reason_to_build}" if outcome.reason_to_build else outcome.message or "miss"
+    return cell(f"miss: {outcome.reason_to_build}" if outcome.reason_to_build else outcome.message or "miss")
 
 
-def build_page(store: Store, outcomes: Sequence[TaskOutcome], combined: CombineOutcome | None) -> str:
-    """The summary as Markdown: counts, what failed or waits and what to do, notes, where the outputs lie."""
+def build_page(outcomes: Sequence[TaskOutcome], combined: CombineOutcome | None) -> str:
+    """The summary as Markdown: counts, what failed or waits and what to do, notes."""
     states = Counter(outcome.state for outcome in outcomes)
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     parts = ["# Build", f"{len(outcomes)} tasks: {counts}."]
@@ -139,7 +135,6 @@ def build_page(store: Store, outcomes: Sequence[TaskOutcome], combined: CombineO
             for window in combined.windows
         ]
         parts += ["## Combined dataset", "\n".join([heading, *lines])]
-    parts += ["## Where it lies", f"`{store.path('instructions')}` and `{store.path('instructions_hf')}`"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows.evaluation_artifacts import link_reports, publish_tables, scored_lines, unscored_lines
+from flows.evaluation_artifacts import publish_results, scored_lines, unscored_lines
 from flows.parameters import Hours, JudgeMode, JudgeSamples, Limit, Names, RunnerName, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import run_name, settings_with
@@ -36,9 +36,13 @@ def prepare(evaluation: Evaluation, hours: float) -> Any:
 
     def work() -> State[Any]:
         evaluation.prepare()
-        tasks = [f"{task}: {len(each.instances):,}" for task, each in evaluation.instances.items()]
-        told = [*evaluation.not_built.values(), *(f"{where[0]}: {why}" for where, why in evaluation.failures.items())]
-        return Completed(message="\n".join([", ".join(tasks) or "no instances", *told]))
+        found = [f"{task}: {len(each.instances):,}" for task, each in evaluation.instances.items()]
+        told = [f"{model or task}: {why}" for (model, task), why in evaluation.failures.items()]
+        if missing := ", ".join(evaluation.not_built):
+            told.append(f"not built in {evaluation.store.path('')}: {missing}; run build-sciriff for them")
+        if not found:
+            return Failed(message="\n".join(["nothing to evaluate", *told]))
+        return Completed(message="\n".join([f"instances of {', '.join(found)}", *told]))
 
     return done_or_told("prepare", work, hours, "run the same again")
 
@@ -175,7 +179,7 @@ def evaluate_model(
     try:
         with time_limit("evaluate-model", run_hours):
             settings = settings_with(store=store, runner=runner, cluster=cluster)
-            progress = ArtifactProgress("evaluation-progress")
+            progress = ArtifactProgress("evaluation-progress", one_by_one=True)
             options = AskOptions(
                 prompts=PromptOptions(chat_format, shots, shots_from, too_long, max_tokens, add_bos),
                 batch=batch,
@@ -245,8 +249,7 @@ def publish_evaluation(store: Store, report: EvaluationReport) -> None:
     create_table_artifact(
         results_table(report), key="evaluation-results", description=f"Window {report.window}, split {report.split}"
     )
-    publish_tables(store, report.summaries, report.index)
-    link_reports(store, report.results)
+    publish_results(store, report.results, report.summaries, report.index, "evaluation-outputs")
 
 
 def results_table(report: EvaluationReport) -> list[dict[str, Any]]:
@@ -266,7 +269,8 @@ def unscored(report: EvaluationReport) -> list[tuple[str, str, str]]:
 def summary_of(report: EvaluationReport) -> str:
     """What the final state says: how much was scored, then every failure by name."""
     models, tasks = ({getattr(each, part) for each in report.results} for part in ("model", "task"))
-    head = f"{len(models)} models scored on {len(tasks)} tasks; tables and index updated"
+    cost = f" for ${report.cost:,.2f}" if report.cost else ""
+    head = f"{len(models)} models scored on {len(tasks)} tasks{cost}; tables, index and report updated"
     if not report.results:
         head = "nothing was scored: " + ("; ".join(report.not_built.values()) or "see the failures")
     return "\n".join([head, *(f"{model} {task} failed: {why}" for (model, task), why in report.failures.items())])

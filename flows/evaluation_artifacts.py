@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 
-from flows.runs import link_to
+from flows.outputs import Output, publish_outputs
+from flows.runs import cell
 from sciriff.scoring.tasks import eval_task
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def scored_lines(results: Iterable[TaskResult], judged: Mapping[tuple[str, str],
             "metric": metric,
             "percent": None if value is None else round(100 * value, 2),
             "samples": sum(result.outcomes.values()),
-            "note": note(result, metric),
+            "note": cell(note(result, metric)),
         }
         for result in results
         for metric, value in result.summary.items()
@@ -45,32 +46,43 @@ def scored_lines(results: Iterable[TaskResult], judged: Mapping[tuple[str, str],
 def unscored_lines(reasons: Iterable[tuple[str, str, str]]) -> list[dict[str, Any]]:
     """One line per model (empty: all of them), task and reason of what has no result."""
     return [
-        {"model": model, "task": task, "metric": None, "percent": None, "samples": None, "note": reason}
+        {"model": model, "task": task, "metric": None, "percent": None, "samples": None, "note": cell(reason)}
         for model, task, reason in reasons
     ]
 
 
-def publish_tables(store: Store, summaries: Mapping[Profile, str], index: Path) -> None:
-    """Show the summary of each profile and link to it and to the index."""
-    for profile, path in summaries.items():
-        lines = read_tsv(store.read_bytes(path).decode())
-        create_table_artifact(
-            lines,
-            key=f"evaluation-summary-{profile.value}",
-            description=f"All models, profile {profile.value}, percent",
-        )
-        create_link_artifact(link_to(store, path), link_text=path, key=f"evaluation-table-{profile.value}")
-    create_link_artifact(Path(index).resolve().as_uri(), link_text="DuckDB index", key="evaluation-index")
+def publish_results(
+    store: Store, results: Iterable[TaskResult], summaries: Mapping[Profile, str], index: Path, key: str
+) -> None:
+    """Show the summary of all models, and where tables, report and index are.
 
-
-def link_reports(store: Store, results: Iterable[TaskResult]) -> None:
-    """Link to the HTML reports that results are in."""
+    Args:
+        store: where they are.
+        results: what was scored.
+        summaries: profile -> artifact path of its summary table.
+        index: the DuckDB file.
+        key: key of the page of outputs.
+    """
     from sciriff.reporting.publish import report_page
+    from sciriff.scoring.outcome import Profile
 
+    if path := summaries.get(Profile.CORRECTED):
+        create_table_artifact(
+            read_tsv(store.read_bytes(path).decode()),
+            key="evaluation-summary",
+            description="All models of the store, percent; more in the report",
+        )
     pages = dict.fromkeys(report_page(result.window, result.split) for result in results)
-    for number, page in enumerate((page for page in pages if store.exists(page)), start=1):
-        key = "evaluation-report" if number == 1 else f"evaluation-report-{number}"
-        create_link_artifact(link_to(store, page), link_text="Report", key=key)
+    publish_outputs(
+        store,
+        [
+            *(Output("report", page) for page in pages if store.exists(page)),
+            *(Output(f"table of all models, profile {profile.value}", path) for profile, path in summaries.items()),
+            Output("metrics of each model", "results/metrics/by_model"),
+            Output("DuckDB index", Path(index), "ask it with sciriff sql"),
+        ],
+        key=key,
+    )
 
 
 def read_tsv(text: str) -> list[dict[str, Any]]:

@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 
+from flows.outputs import Output, publish_outputs
 from flows.parameters import Hours, Limit
-from flows.runs import link_to, run_name, settings_with
+from flows.runs import run_name, settings_with
 from flows.states import end_state, error_state, passed_on
 from flows.work import RETRIED, alone, done_or_told
 from sciriff.errors import ExitCode, SciriffError
@@ -77,7 +78,7 @@ def create_mixture(
     create_table_artifact(
         mixture_table(outcome), key="mixture-parts", description=f"Records in {outcome.path}, {outcome.state}"
     )
-    create_link_artifact(link_to(shelf, outcome.path), link_text=outcome.path, key="mixture-file")
+    publish_outputs(shelf, [Output("training mixture", outcome.path, outcome.state)], key="mixture-outputs")
     parts = f"{outcome.science:,} science and {outcome.tulu:,} Tulu records"
     held_out = f"; held out for evaluation: {', '.join(outcome.held_out)}" if outcome.held_out else ""
     return end_state(ExitCode.DONE, f"{parts} {outcome.state} in {shelf.path(outcome.path)}{held_out}")

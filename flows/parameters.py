@@ -54,7 +54,9 @@ JudgeSamples = Annotated[int, Field(ge=1)] | Literal["all"] | None
 Limit = Annotated[
     int | None,
     BeforeValidator(none_if_all),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "all"}, {"type": "null"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": ["all"]}, {"type": "null"}]}
+    ),
 ]
 """A count, or None (also written ``all``) for no limit."""
 

@@ -24,12 +24,14 @@ class ArtifactProgress:
     A finished step is shown at once, notes from inside a step at most every three seconds. Safe to use from threads.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, one_by_one: bool = False) -> None:
         """Create the artifact at 0 percent. Call it inside a flow run.
 
         Args:
             key: artifact key, lower-case letters, digits and dashes.
+            one_by_one: whether steps come one after the other, so that how far a step is moves the bar as well.
         """
+        self._one_by_one = one_by_one
         self._steps = 1
         self._done = 0
         self._shown_at = time.monotonic()
@@ -51,7 +53,7 @@ class ArtifactProgress:
         """Count one finished step."""
         with self._lock:
             self._done += 1
-            self._show(what)
+            self._show(f"{what}, {self._done} of {self._steps} steps done")
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[_Stage]:
@@ -62,18 +64,22 @@ class ArtifactProgress:
         """Write to the run's log."""
         self._logger.info(message)
 
-    def note(self, text: str) -> None:
-        """Show what is going on inside a step, if the last change is long enough ago."""
+    def note(self, text: str, share: float = 0.0) -> None:
+        """Show what is going on inside a step, if the last change is long enough ago.
+
+        Args:
+            text: what is going on.
+            share: how much of the step is done.
+        """
         with self._lock:
             if time.monotonic() - self._shown_at >= _SECONDS_BETWEEN_NOTES:
-                self._show(text)
+                self._show(f"{text}; {self._done} of {self._steps} steps done", share if self._one_by_one else 0.0)
 
-    def _show(self, text: str) -> None:
+    def _show(self, text: str, share: float = 0.0) -> None:
         self._shown_at = time.monotonic()
-        percent = round(100 * min(self._done, self._steps) / self._steps, 1)
-        description = f"{self._done} of {self._steps}: {text}"
+        percent = round(100 * min(self._done + share, self._steps) / self._steps, 1)
         try:
-            update_progress_artifact(self._artifact, percent, description)
+            update_progress_artifact(self._artifact, percent, text[:1].upper() + text[1:])
         except Exception as error:  # the work matters more than its picture
             self._logger.warning("progress could not be shown: %s", error)
 
@@ -89,4 +95,5 @@ class _Stage:
         """Report ``n`` more steps done."""
         self._done += n
         of = f" of {self._total:,}" if self._total else ""
-        self._progress.note(f"{self._name} {self._done:,}{of}{f' ({note})' if note else ''}")
+        share = min(self._done / self._total, 1.0) if self._total else 0.0
+        self._progress.note(f"{self._name} {self._done:,}{of}{f' ({note})' if note else ''}", share)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sciriff.store import Store
 
 _LONGEST_NAME = 120
+_LONGEST_CELL = 160
 _MARKS = re.compile(r"[\[\]|]|!(?=\[)")
 
 keep_secrets_out()  # every flow imports this module, in whatever process Prefect runs it
@@ -93,6 +94,12 @@ def escaped_lines(text: str) -> str:
     """Markdown of our own making, with each line as :func:`escaped` leaves it, at its indentation."""
     lines = text.splitlines()
     return "\n".join(f"{line[: len(line) - len(line.lstrip())]}{escaped(line)}" for line in lines)
+
+
+def cell(text: str) -> str:
+    """Text for a cell of a table artifact, which the UI takes for Markdown: its first line, cut where it gets long."""
+    line = (text.strip() or " ").splitlines()[0].strip()
+    return escaped(line if len(line) <= _LONGEST_CELL else f"{line[:_LONGEST_CELL]}...")
 
 
 def escaped(text: str) -> str:

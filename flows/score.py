@@ -11,7 +11,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.evaluation_artifacts import link_reports, publish_tables, scored_lines, unscored_lines
+from flows.evaluation_artifacts import publish_results, scored_lines, unscored_lines
 from flows.parameters import Hours, JudgeMode, JudgeSamples, RunnerName, SomeNames
 from flows.progress import ArtifactProgress
 from flows.runs import escaped, run_name, settings_with
@@ -85,7 +85,7 @@ def score_predictions(
     try:
         with time_limit("score-predictions", run_hours):
             settings = settings_with(store=store, runner=runner, cluster=cluster)
-            progress = ArtifactProgress("scoring-progress")
+            progress = ArtifactProgress("scoring-progress", one_by_one=True)
             progress.expect(1)
             judging = JudgeOptions(judge, judge_model, judge_base_url, judge_samples)
             choices = {
@@ -132,15 +132,15 @@ def publish_scores(store: Store, report: ScoreReport) -> None:
         description="Headline metrics, percent",
     )
     if told := [f"- {note.kind}: {escaped(f'{note.about}: {note.text}')}" for note in notes(report)]:
-        create_markdown_artifact("\n".join(told), key="scoring-notes")
-    publish_tables(store, {profile: paths[-1] for profile, paths in report.summaries.items() if paths}, report.index)
-    link_reports(store, report.results)
+        create_markdown_artifact("\n".join(told), key="scoring-notes", description="What does not count, and why")
+    summaries = {profile: paths[-1] for profile, paths in report.summaries.items() if paths}
+    publish_results(store, report.results, summaries, report.index, "scoring-outputs")
 
 
 def summary_of(report: ScoreReport) -> str:
     """What the final state says: how much was scored, then every failure by name."""
     models, tasks = ({getattr(each, part) for each in report.results} for part in ("model", "task"))
-    head = f"{len(models)} models scored on {len(tasks)} tasks; tables and index updated"
+    head = f"{len(models)} models scored on {len(tasks)} tasks; tables, index and report updated"
     if not report.results:
         head = "nothing was scored"
     return "\n".join([head, *(f"{model} {task} failed: {why}" for (model, task), why in report.failures.items())])

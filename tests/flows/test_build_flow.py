@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -38,7 +39,10 @@ class FakeLibrary:
         manual: sources that the user fetches by hand.
         outcomes: task -> its outcome, in place of a built one.
         combine_error: what combining raises.
+        host: whom all sources are fetched from.
+        seconds: how long fetching takes.
         calls: what was called, in order.
+        most_at_once: how many fetches were under way at once, at most.
     """
 
     store_path: Path
@@ -46,6 +50,10 @@ class FakeLibrary:
     manual: tuple[str, ...] = ()
     outcomes: dict[str, TaskOutcome] = field(default_factory=dict)
     combine_error: SciriffError | None = None
+    host: str = "free.example"
+    seconds: float = 0.0
+    most_at_once: int = 0
+    at_once: int = 0
     calls: list[str] = field(default_factory=list)
 
     def open(
@@ -63,6 +71,10 @@ class FakeLibrary:
 
     def acquire(self, source: str) -> Any:
         self.calls.append(f"fetch {source}")
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        time.sleep(self.seconds)
+        self.at_once -= 1
         errors = self.source_errors.get(source)
         self.acquired[source] = (
             errors.pop(0) if errors else SimpleNamespace(files={"a": SimpleNamespace(bytes=2_000_000)})
@@ -70,7 +82,7 @@ class FakeLibrary:
         return self.acquired[source]
 
     def hosts(self, source: str) -> list[str]:
-        return [f"{source}.example"]
+        return [self.host]
 
     def lack_of(self, source: str) -> SciriffError | None:
         acquired = self.acquired[source]
@@ -275,3 +287,79 @@ def test_an_unknown_task_fails_with_the_librarys_words(library: FakeLibrary) -> 
     state = run(library, tasks="typo")
     assert (state.name, state.message) == ("Failed", "unknown task 'typo'; did you mean topo?")
     assert library.calls == []
+
+
+@pytest.mark.parametrize("limit", [1, None])
+def test_a_limit_of_a_host_holds_for_all_who_fetch_from_it(
+    in_process: Server, library: FakeLibrary, limit: int | None
+) -> None:
+    library.host, library.seconds = f"limited-{limit}.example", 0.5
+    if limit is not None:
+        made = in_process.prefect("concurrency-limit", "create", f"host:{library.host}", str(limit))
+        assert made.returncode == 0, made.stdout + made.stderr
+    state = run(library, tasks="alpha,beta,gamma")
+    assert state.name == "Completed", state.message
+    assert limit is None or library.most_at_once == limit
+    body = {"flow_runs": {"id": {"any_": [str(state.state_details.flow_run_id)]}}}
+    task_states(in_process, state, 7)
+    tags = {each["name"]: each["tags"] for each in in_process.post("task_runs/filter", body)}
+    assert tags["fetch src_alpha"] == [f"host:{library.host}"]
+    assert tags["build alpha"] == []
+
+
+def test_a_task_that_takes_too_long_fails_by_name_and_stops_no_other(
+    in_process: Server, library: FakeLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_alone: list[bool] = []
+    monkeypatch.setattr(work, "SECONDS_TO_END", 0.1)
+    monkeypatch.setattr(work, "leave_when_over", lambda: left_alone.append(True))
+    hangs = threading.Event()
+
+    def build(task: str) -> TaskOutcome:
+        if task == "alpha":
+            hangs.wait(60)  # in C: an exception does not get in
+        return FakeLibrary.build_task(library, task)
+
+    monkeypatch.setattr(library, "build_task", build)
+    state = run(library, tasks="alpha,beta", task_hours=1 / 3600)
+    hangs.set()
+    assert state.name == "Failed"
+    assert state.message is not None
+    assert "1 of 2 tasks built" in state.message
+    assert "build alpha: not done after 1 s, and given up; run the same again" in state.message
+    assert left_alone == [True]
+    states = task_states(in_process, state, 5)
+    assert (states["build alpha"], states["build beta"], states["combine"]) == ("Failed", "Completed", "Completed")
+
+
+def test_a_run_that_takes_too_long_is_given_up(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "leave_when_over", lambda: None)
+    library.seconds = 2.0
+    state = run(library, tasks="alpha,beta", run_hours=1 / 3600)
+    assert state.name == "Failed"
+    assert "build-sciriff: not done after 1 s (run_hours), and given up" in (state.message or "")
+    assert not [call for call in library.calls if call.startswith("build")]
+
+
+def test_a_store_that_is_away_for_a_moment_is_tried_again_and_a_full_disk_is_not(
+    in_process: Server, library: FakeLibrary
+) -> None:
+    away = StoreError("s3://store cannot be reached")
+    away.__cause__ = ConnectionResetError("reset by peer")
+    full = StoreError("cannot write /store: no space left on device")
+    full.__cause__ = OSError(28, "No space left on device")
+    failing = {"alpha": [away], "beta": [full, full]}
+    build = library.build_task
+
+    def build_task(task: str) -> TaskOutcome:
+        if failing[task]:
+            library.calls.append(f"build {task}")
+            return outcome_of_error(task, failing[task].pop(0))
+        return build(task)
+
+    library.build_task = build_task  # type: ignore[method-assign]
+    state = run(library, tasks="alpha,beta")
+    assert state.name == "Failed"
+    assert (library.calls.count("build alpha"), library.calls.count("build beta")) == (2, 1)
+    assert "beta failed: cannot write /store: no space left on device" in (state.message or "")
+    assert "alpha" not in (state.message or "")

@@ -128,10 +128,10 @@ def test_mixture_and_evaluation_of_what_was_built(server: Server, expected: dict
     assert scored.name == "Completed", scored.message
     percents = {(line["model"], line["percent"]) for line in artifact(server, "evaluation-results")}
     assert percents == {("gold", 100.0), ("empty", 0.0)}
-    assert {line["model"] for line in artifact(server, "evaluation-summary-corrected")} == {"gold", "empty"}
+    assert {line["model"] for line in artifact(server, "evaluation-summary")} == {"gold", "empty"}
 
     again = score_predictions(pred_dir=f"{store}/results/predictions", model="gold", store=store, return_state=True)
-    assert (again.name, again.message) == ("Completed", "1 models scored on 1 tasks; tables and index updated")
+    assert (again.name, again.message) == ("Completed", "1 models scored on 1 tasks; tables, index and report updated")
     assert [(line["model"], line["percent"]) for line in artifact(server, "scoring-results")] == [("gold", 100.0)]
     none = score_predictions(pred_dir=f"{store}/instructions", store=store, return_state=True)
     assert none.name == "Failed"

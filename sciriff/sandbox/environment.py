@@ -45,7 +45,7 @@ LONGEST_SOURCE = 1 << 20
 
 LONGEST_RANGE = 100_000
 
-_CALL = 4 * STEP
+CALL = 4 * STEP
 _STEPS_AT_ONCE = 256
 _SMALL = 256  # characters that a step may make without being counted
 _READY = frozenset({str, list, tuple, dict, int, float})
@@ -136,7 +136,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         """Call a function, method or macro; called by compiled templates."""
-        spend(_CALL)
+        spend(CALL)
         if isinstance(__obj, types.BuiltinMethodType):
             _check_method(__obj, args, kwargs)
         elif isinstance(__obj, LoopContext):

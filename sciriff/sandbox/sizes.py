@@ -13,7 +13,7 @@ from typing import Any
 from sciriff.sandbox.budget import ELEMENT, LARGEST_VALUE, BoundError, weight
 
 _MOST_BITS = 1 << 16
-_WIDEST_FIELD = 10_000
+WIDEST_FIELD = 10_000
 _WIDEST_INDENT = 64
 _MOST_DIGITS = 400
 _TOO_LARGE = LARGEST_VALUE + 1
@@ -76,8 +76,8 @@ def _width(written: str) -> int:
     if written == "*":
         raise BoundError("a format takes its width from a value; write the width itself")
     width = int(written[:20]) if written else 0
-    if width > _WIDEST_FIELD:
-        raise BoundError(f"a format asks for a width of {width:,}; {_WIDEST_FIELD:,} is the most allowed")
+    if width > WIDEST_FIELD:
+        raise BoundError(f"a format asks for a width of {width:,}; {WIDEST_FIELD:,} is the most allowed")
     return width
 
 

@@ -246,7 +246,8 @@ def _verify(transfer: _Transfer, part: PartFile, content_type: str) -> tuple[str
         expected += [f"{size:,} bytes"] if size is not None else []
         problem = (
             f"expected {', '.join(expected)}, found sha256 {found}, {length:,} bytes; if the source has published a "
-            "new file and you want it, accept it with --update-lock (update_lock=True), otherwise use a mirror"
+            "new file and you want it, accept it with --update-lock (update_lock=True); if sources.lock was changed by "
+            "mistake, restore it; otherwise use a mirror"
         )
     if problem is not None:
         part.discard()

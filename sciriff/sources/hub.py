@@ -58,7 +58,8 @@ def fetch_from_hub(errand: Errand, url: str) -> Downloaded:
         raise SourceError(
             f"{shown(url, errand.settings)}: expected sha256 {errand.sha256}, found sha256 {sha256} at commit "
             f"{seen.commit_hash}; if the source has published a new file and you want it, accept it with "
-            "--update-lock (update_lock=True), otherwise use a mirror"
+            "--update-lock (update_lock=True); if sources.lock was changed by mistake, restore it; otherwise use a "
+            "mirror"
         )
     fixed = _address_of(replace(address, revision=seen.commit_hash or commit or address.revision), HUB)
     headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from sciriff.checkup.accelerators import check_gpus, check_vllm
+from sciriff.checkup.cluster import check_cluster
 from sciriff.checkup.finding import Finding, fail
 from sciriff.checkup.installation import check_lock, check_python, check_spacy
 from sciriff.checkup.keys import check_keys
@@ -29,6 +30,7 @@ CHECKS: Mapping[str, Check] = {
     "tokenizer": check_tokenizer,
     "spacy": check_spacy,
     "prefect": check_prefect,
+    "cluster": check_cluster,
     "keys": check_keys,
     "gpu": check_gpus,
     "vllm": check_vllm,

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from sciriff.checkup import accelerators, installation
 from sciriff.checkup.accelerators import check_gpus, check_vllm, spell_gpu
+from sciriff.checkup.cluster import check_cluster
 from sciriff.checkup.finding import Finding, State, exit_code_of, ok
 from sciriff.checkup.installation import check_lock, check_python, check_spacy, compare_lock
 from sciriff.checkup.keys import check_keys
@@ -404,6 +405,24 @@ def test_where_prefect_is_set(served: Server, tmp_path: Path, monkeypatch: pytes
     assert ".env" in next(iter(check_prefect(settings(tmp_path)))).found
     monkeypatch.setenv("PREFECT_API_URL", api)
     assert "(from PREFECT_API_URL)" in next(iter(check_prefect(settings(tmp_path)))).found
+
+
+def test_a_cluster(served: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DASK_SCHEDULER_ADDRESS", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sciriff.checkup.cluster.find_spec", lambda name: name)  # both are extras
+    assert only(check_cluster(settings(tmp_path))).state is State.OK
+    address = f"tcp://127.0.0.1:{served.server_port}"
+    assert only(check_cluster(settings(tmp_path, runner="dask", cluster=address))).state is State.OK
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
+    assert only(check_cluster(settings(tmp_path, runner="dask"))).state is State.OK
+    for wrong in ("tcp://127.0.0.1:9", "nowhere", "tcp://host:many"):
+        finding = only(check_cluster(settings(tmp_path, runner="dask", cluster=wrong)))
+        assert finding.state is State.FAIL
+        assert finding.remedy
+    assert only(check_cluster(settings(tmp_path, runner="ray"))).state is State.OK
+    monkeypatch.setattr("sciriff.checkup.cluster.find_spec", lambda name: None)
+    assert "sciriff[ray]" in only(check_cluster(settings(tmp_path, runner="ray"))).remedy
 
 
 # --- keys, GPUs, vLLM -----------------------------------------------------------------------------------------------

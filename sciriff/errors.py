@@ -6,6 +6,7 @@ of the errors it met: 1 failed, 3 blocked on the user (manual data, a licence).
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 from typing import Any
 
@@ -80,6 +81,25 @@ class StoreError(SciriffError):
 
 class StoppedError(SciriffError):
     """Work was ended before it was done because somebody wanted it so."""
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def disk_full(error: OSError, place: object) -> StoreError | None:
+    """What to tell of a disk without room, a used up quota, or a file system that is read-only; None for other errors.
+
+    Args:
+        error: what writing met.
+        place: where it was going on.
+    """
+    if error.errno not in _NO_ROOM:
+        return None
+    remedy = "make it writable" if error.errno == errno.EROFS else "make room there"
+    return StoreError(
+        f"cannot write {place}: {error.strerror or error}; {remedy}, or choose another place (--store, "
+        "SCIRIFF_CACHE, TMPDIR), then run the same command again: what is done is kept and not done twice"
+    )
 
 
 class ValidationFailedError(SciriffError):

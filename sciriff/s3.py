@@ -15,7 +15,6 @@ s3fs speaks the protocol. What it leaves open is settled here:
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import logging
 import math
@@ -454,8 +453,3 @@ def _read_notes(folder: Path) -> list[tuple[Path, Mapping[str, str]]]:
                 if isinstance(note, dict) and note.keys() >= {"endpoint", "bucket", "key", "upload"}:
                     notes.append((path, note))
     return notes
-
-
-def is_full(error: OSError) -> bool:
-    """Whether a disk has no room, or its user no more of it."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

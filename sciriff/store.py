@@ -22,7 +22,7 @@ import orjson
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from sciriff.errors import StoreError
+from sciriff.errors import StoreError, disk_full
 from sciriff.filesystems import open_url
 from sciriff.hashing import stream_sha256
 from sciriff.owned import owned_name, was_left
@@ -96,6 +96,8 @@ class Store:
         except OSError as error:
             if isinstance(error, FileNotFoundError) and verb not in ("write", "delete"):
                 raise
+            if self.is_local and (told := disk_full(error, self.path(relative))):
+                raise told from error
             remedy = getattr(error, "remedy", None) or (
                 f"check that the store {self.url} exists, has room and that you may write there"
             )
@@ -225,7 +227,8 @@ class Store:
                 yield folder
             return
         try:
-            yield folder
+            with _told_if_full(self._root):
+                yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self._leave_staging()
@@ -406,11 +409,23 @@ def temporary_folder() -> Iterator[Path]:
     parent = Path(tempfile.gettempdir())
     sweep(parent, _TEMPORARY)
     folder = parent / f"{_TEMPORARY}{owned_name()}"
-    folder.mkdir(mode=0o700)
+    with _told_if_full(folder):
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _told_if_full(place: object) -> Iterator[None]:
+    """Let whoever works in a place say in clear words that there is no room."""
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except OSError as error:
+        if told := disk_full(error, place):
+            raise told from error
+        raise
 
 
 def sweep(folder: Path, prefix: str = "") -> None:

@@ -176,7 +176,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match=r"cannot write .*/file: .*No space left on device.*check that the store"):
+    with pytest.raises(StoreError, match=r"cannot write .*/file: .*No space left on device; make room there"):
         store.write_bytes("file", b"new")
     monkeypatch.undo()
     assert store.read_bytes("file") == b"old"

@@ -35,7 +35,7 @@ from sciriff.building.spool import LineSpool, Slot
 from sciriff.errors import StoreError
 from sciriff.hashing import digest, file_sha256
 from sciriff.leases import Lease, lease, tidy
-from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store, sealed
 from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
 INSTRUCTIONS = "instructions"
@@ -186,9 +186,8 @@ def _write_window(
     files: dict[str, dict[str, Any]] = {}
     rows = {}
     entries: list[Entry] = []
-    target.delete(f"{folder}/{MANIFEST}")
-    for split in SPLITS:
-        with target.workspace() as workspace:
+    with target.workspace() as workspace:
+        for split in SPLITS:
             with _SplitWriter(workspace, split) as writer:
                 for task in manifests:
                     source = f"{_folder(window, task)}/{split}.jsonl"
@@ -198,16 +197,10 @@ def _write_window(
             rows[split] = writer.rows
             for path in (writer.jsonl_path, writer.parquet_path):
                 files[path.name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size, "rows": writer.rows}
-                target.publish(f"{folder}/{path.name}", path)
-    overlaps = list(find_overlaps(entries))
-    with target.workspace() as workspace:
+        overlaps = list(find_overlaps(entries))
         files[OVERLAPS] = write_overlaps(overlaps, workspace / OVERLAPS)
-        target.publish(f"{folder}/{OVERLAPS}", workspace / OVERLAPS)
-    training = training_overlaps(overlaps, EVAL_TASKS)
-    held.require(f"combining window {window}")
-    target.write_manifest(
-        folder,
-        {
+        training = training_overlaps(overlaps, EVAL_TASKS)
+        manifest = {
             "schema": SCHEMA_VERSION,
             "key": key,
             "kind": "combined",
@@ -216,8 +209,15 @@ def _write_window(
             "parameters": {"window": window},
             "overlaps": {"training": training._asdict(), "places": count_overlaps(overlaps)},
             "files": files,
-        },
-    )
+        }
+        (workspace / MANIFEST).write_bytes(sealed(manifest))
+        # All is written before anything old goes: a full disk costs nothing of what was there.
+        held.require(f"combining window {window}")
+        target.delete(f"{folder}/{MANIFEST}")
+        for name in files:
+            target.publish(f"{folder}/{name}", workspace / name)
+        held.require(f"combining window {window}")
+        target.publish(f"{folder}/{MANIFEST}", workspace / MANIFEST)
     return rows, training
 
 

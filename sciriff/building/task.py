@@ -31,7 +31,7 @@ from sciriff.leases import Lease, lease
 from sciriff.readers import load_reader
 from sciriff.sources.archives import MissingMemberError
 from sciriff.sources.fetch import AcquiredSource
-from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store, sealed
 
 _NAMED_RECORDS = 20
 
@@ -340,13 +340,18 @@ def _publish(
     store: Store, result: ValidationResult, manifests: Mapping[int, dict[str, Any]], workspace: Path, held: Lease
 ) -> None:
     """Put finished files into the store: old manifests go first, then come data, validation result and new
-    manifests."""
+    manifests. All of them are written before anything old goes: a full disk costs nothing of what was there."""
+    report = workspace / "validation.json"
+    report.write_bytes(result.serialised())
+    sealed_manifests = {window: workspace / f"{window}-{MANIFEST}" for window in manifests}
+    for window, manifest in manifests.items():
+        sealed_manifests[window].write_bytes(sealed(manifest))
     for window in manifests:
         store.delete(f"{folder(window, result.task)}/{MANIFEST}")
     for window, manifest in manifests.items():
         for name in manifest["files"]:
             store.publish(f"{folder(window, result.task)}/{name}", workspace / str(window) / name)
-    store.write_bytes(result_path(result.task), result.serialised())
+    store.publish(result_path(result.task), report)
     held.require(result.task)
-    for window, manifest in manifests.items():
-        store.write_manifest(folder(window, result.task), manifest)
+    for window, path in sealed_manifests.items():
+        store.publish(f"{folder(window, result.task)}/{MANIFEST}", path)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from sciriff.cli.screen import screened
-from sciriff.errors import SciriffError
+from sciriff.errors import SciriffError, disk_full
 
 INTERRUPTED = 130
 """Exit status of a process stopped by Ctrl-C, as shells give it (128 + SIGINT)."""
@@ -85,11 +85,19 @@ class LazyGroup(click.Group):
             click.echo("stopped; what is finished is kept: the same command goes on from there", err=True)
             sys.exit(TERMINATED if isinstance(error.__cause__, _Terminated) else INTERRUPTED)
         except SciriffError as error:
-            if os.environ.get("SCIRIFF_DEBUG"):
-                traceback.print_exc()
-            click.echo(f"error: {error}", err=True)
-            sys.exit(int(error.exit_code))
+            _fail(error)
+        except OSError as error:
+            if told := disk_full(error, error.filename or "a file"):
+                _fail(told)
+            raise
         sys.exit(int(status or 0))
+
+
+def _fail(error: SciriffError) -> NoReturn:
+    if os.environ.get("SCIRIFF_DEBUG"):
+        traceback.print_exc()
+    click.echo(f"error: {error}", err=True)
+    sys.exit(int(error.exit_code))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from sciriff.hashing import digest, file_sha256, keyed_rank
 from sciriff.leases import Lease, lease, tidy
 from sciriff.mixture.chat import chat_record, fault, is_science
 from sciriff.mixture.tulu import read_chat_rows
-from sciriff.store import SCHEMA_VERSION, Store, sealed
+from sciriff.store import MANIFEST, SCHEMA_VERSION, Store, sealed
 from sciriff.tasks.evaluation_tasks import EVAL_TASKS
 
 TuluChoice = Literal["all", "match", "none"]
@@ -196,23 +196,26 @@ def _mix(wanted: _Wanted, store: Store, progress: Progress, held: Lease) -> Mixt
             limit = None if tulu == "all" else sum(taken.values())
             dropped = _take_tulu(wanted.files, seed, limit, general, stage)
         placed = sorted([*science.placed, *general.placed])
+        entry = _write(spool.read(item.slot for item in placed), workspace / "mixture.jsonl")
+        counts = {"tasks": taken, "tulu": len(general.placed), "dropped": dropped}
+        manifest = {
+            "schema": SCHEMA_VERSION,
+            "key": wanted.key,
+            "kind": "mixture",
+            "inputs": wanted.inputs,
+            "parameters": parameters,
+            "counts": counts,
+            "provenance": provenance(wanted.manifests),
+            "files": {f"{wanted.stem}.jsonl": entry | {"rows": len(placed)}},
+        }
+        (workspace / MANIFEST).write_bytes(sealed(manifest))
+        # All is written before anything old goes: a full disk costs nothing of what was there.
         _refuse_replaced(wanted, store)
         held.require(wanted.stem)
         store.delete(wanted.manifest_path)
-        entry = _publish(store, wanted.path, spool.read(item.slot for item in placed), workspace / "mixture.jsonl")
-    counts = {"tasks": taken, "tulu": len(general.placed), "dropped": dropped}
-    manifest = {
-        "schema": SCHEMA_VERSION,
-        "key": wanted.key,
-        "kind": "mixture",
-        "inputs": wanted.inputs,
-        "parameters": parameters,
-        "counts": counts,
-        "provenance": provenance(wanted.manifests),
-        "files": {f"{wanted.stem}.jsonl": entry | {"rows": len(placed)}},
-    }
-    held.require(wanted.stem)
-    store.write_bytes(wanted.manifest_path, sealed(manifest))
+        store.publish(wanted.path, workspace / "mixture.jsonl")
+        held.require(wanted.stem)
+        store.publish(wanted.manifest_path, workspace / MANIFEST)
     return MixtureOutcome("written", wanted.path, taken, wanted.held_out, len(general.placed), dropped, wanted.key)
 
 
@@ -303,8 +306,8 @@ def _tulu_sha256(path: Path) -> str:
         raise SourceError(f"Tulu file {path} cannot be read: {error}") from error
 
 
-def _publish(store: Store, path: str, lines: Iterator[bytes], local: Path) -> dict[str, Any]:
-    """Write the lines to a local file and move it into the store; return its sha256 and size."""
+def _write(lines: Iterator[bytes], local: Path) -> dict[str, Any]:
+    """Write the lines to a local file; return its sha256 and size."""
     hasher = hashlib.sha256()
     size = 0
     with local.open("wb") as stream:
@@ -312,5 +315,4 @@ def _publish(store: Store, path: str, lines: Iterator[bytes], local: Path) -> di
             stream.write(line)
             hasher.update(line)
             size += len(line)
-    store.publish(path, local)
     return {"sha256": hasher.hexdigest(), "bytes": size}

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 INDEX = "results/metrics.duckdb"
+_NO_SPACE = "No space left"
 _ATTEMPTS = 5
 
 
@@ -111,8 +112,8 @@ def build_index(store: Store, path: Path) -> bool:
 def _build_of_copies(store: Store, copies: Store, facts: _Facts, key: str, path: Path) -> None:
     try:
         _build(copies, facts, key, path, store.path(FACTS))
-    except StoreError:
-        if copies is store:
+    except StoreError as error:
+        if copies is store or _NO_SPACE in str(error):
             raise
         for name in copies.files(FACTS):  # a copy may be damaged where the original is not
             copies.delete(f"{FACTS}/{name}")
@@ -213,10 +214,12 @@ def _build(store: Store, facts: _Facts, key: str, path: Path, where: str) -> Non
             fresh.replace(path)
             seal.replace(_seal_of(path))
     except (OSError, duckdb.Error) as error:
-        raise StoreError(
-            f"cannot build the index {path} from {where}: {error}\n"
-            "(a damaged facts file may be deleted; evaluating that model again writes it anew)"
-        ) from error
+        remedy = (
+            "make room there, then run the same command again"
+            if _NO_SPACE in str(error)
+            else "a damaged facts file may be deleted; evaluating that model again writes it anew"
+        )
+        raise StoreError(f"cannot build the index {path} from {where}: {error}\n({remedy})") from error
 
 
 def _fill(connection: DuckDBPyConnection, store: Store, facts: _Facts, key: str) -> None:

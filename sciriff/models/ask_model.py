@@ -124,20 +124,28 @@ def _ask_all(asking: Asking[Questions], requests: list[Request]) -> None:
 def _answers(asking: Asking[Questions], requests: list[Request], gate: Gate) -> Iterator[Answer]:
     """Ask live or in batches; what sits in a batch under way is waited for in any case, never asked twice."""
     plan, ledger = asking.plan, asking.ledger
+
+    def tell(message: str) -> None:
+        asking.progress.log(f"{plan.spec.name}: {message}")
+
     if plan.server is None:
-        yield from ask(requests, plan.backend, ledger, gate, note_sent=False)
+        yield from ask(requests, plan.backend, ledger, gate, note_sent=False, tell=tell)
         return
     if asking.options.batch:
-        yield from ask(requests, _batches(asking), ledger, gate, note_sent=False)
+        yield from ask(requests, _batches(asking), ledger, gate, note_sent=False, tell=tell)
         return
     sitting = {key for submission in ledger.submissions for key in submission.keys}
-    yield from ask([request for request in requests if request.key not in sitting], plan.backend, ledger, gate)
+    yield from ask(
+        [request for request in requests if request.key not in sitting], plan.backend, ledger, gate, tell=tell
+    )
     if waiting := [request for request in requests if request.key in sitting]:
         collected = set()
-        for answer in ask(waiting, Collector(_batches(asking)), ledger, note_sent=False):
+        for answer in ask(waiting, Collector(_batches(asking)), ledger, note_sent=False, tell=tell):
             collected.add(answer.key)
             yield answer
-        yield from ask([request for request in waiting if request.key not in collected], plan.backend, ledger, gate)
+        yield from ask(
+            [request for request in waiting if request.key not in collected], plan.backend, ledger, gate, tell=tell
+        )
 
 
 def _batches(asking: Asking[Questions]) -> BatchBackend:

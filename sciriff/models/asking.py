@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from sciriff.models.ledger import Ledger
@@ -35,7 +35,13 @@ class Open:
 
 
 def ask(
-    requests: Iterable[Request], backend: Backend, ledger: Ledger, gate: Gate | None = None, *, note_sent: bool = True
+    requests: Iterable[Request],
+    backend: Backend,
+    ledger: Ledger,
+    gate: Gate | None = None,
+    *,
+    note_sent: bool = True,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Answer]:
     """Yield one answer per different request, those of the ledger first, then as they arrive.
 
@@ -50,6 +56,7 @@ def ask(
         note_sent: whether the ledger is told of each request before it goes out, so that one whose reply never arrives
             is counted as perhaps billed. Of no use where nothing is billed, and for batches, which have their own
             events.
+        tell: told once if there is nothing left to do but to wait for another evaluation.
 
     Raises:
         SciriffError: for what stops every request.
@@ -63,11 +70,15 @@ def ask(
         else:
             unsettled[key] = request
     earlier = {key: ledger.answers.get(key) for key in unsettled}
+    told = False
     while unsettled:
         ours = deque(unsettled.pop(key) for key in ledger.claim(list(unsettled)))
         yield from _rounds(ours, backend, ledger, gate or Open(), note_sent)
         if ledger.is_forgotten:  # others may have claimed what is not sent yet
             unsettled |= {request.key: request for request in ours}
+        if unsettled and not told and (asked := len(ledger.claimed_by_others() & unsettled.keys())):
+            told = True
+            tell(f"{asked:,} requests are being asked by another run; waiting for its replies")
         yield from _answered_by_others(unsettled, earlier, ledger)
 
 

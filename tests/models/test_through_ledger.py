@@ -134,8 +134,9 @@ def test_what_another_leaves_unanswered_is_taken_over(store: Store, monkeypatch:
 
     def wait_for_the_other() -> None:
         with opened(store) as ledger:
-            got.extend(ask(questions(4), oracle, ledger))
+            got.extend(ask(questions(4), oracle, ledger, tell=told.append))
 
+    told: list[str] = []
     thread = threading.Thread(target=wait_for_the_other)
     with opened(store) as other:
         keys = other.claim([request.key for request in questions(4)])
@@ -147,6 +148,24 @@ def test_what_another_leaves_unanswered_is_taken_over(store: Store, monkeypatch:
     thread.join()
     assert sorted(oracle.asked) == ["2", "3"]
     assert [answer.text for answer in got[:2]] == ["by the other", None]
+    assert told == ["4 requests are being asked by another run; waiting for its replies"]
+
+
+def test_claims_that_became_void_on_the_way_are_made_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a machine that slept: what is not sent yet may be another's by now."""
+    oracle, claims = Oracle(), []
+    claim = Ledger.claim
+
+    def counted(ledger: Ledger, keys: list[str]) -> list[str]:
+        claims.append(len(keys))
+        return claim(ledger, keys)
+
+    monkeypatch.setattr(Ledger, "claim", counted)
+    monkeypatch.setattr(Ledger, "is_forgotten", property(lambda _: len(oracle.asked) >= 3 and len(claims) == 1))
+    with opened(store) as ledger:
+        assert len(list(ask(questions(10), oracle, ledger))) == 10
+    assert sorted(oracle.asked, key=int) == [str(number) for number in range(10)]
+    assert claims == [10, 7]
 
 
 TEN = {request.key: 10 for request in questions(60)}

@@ -22,6 +22,7 @@ DEFAULT_PORT = 4200
 
 _PREFECT = Path(sys.executable).with_name("prefect")
 _STARTUP_SECONDS = 300
+_LAST_PORT = 65535
 
 
 def up(project: Path, port: int | None = None, *, with_password: bool = True, say: Say = print) -> None:
@@ -67,9 +68,13 @@ def _have_server(place: Place, port: int | None, with_password: bool, started: l
             raise LocalError(f"the server runs at port {place.port}; to have it at {port}, make down first")
         server = Server(place.port, place.password)
         say(f"server   runs already, process {pid}")
+        if server.password is not None and not with_password:
+            say("note: it was started with a password and keeps it; to do without, make down first")
     else:
         chosen = port or place.port or DEFAULT_PORT
         _require_free(chosen)
+        if (chosen, with_password) != (place.port, place.password is not None):
+            end(place)  # a worker whose server has gone would look for it where it was
         place.choose_password(with_password)
         place.remember("port", chosen)
         server = Server(chosen, place.password)
@@ -81,6 +86,8 @@ def _have_server(place: Place, port: int | None, with_password: bool, started: l
 
 def _require_free(port: int) -> None:
     """Raise LocalError, with the name of who has it, if a port is taken."""
+    if not 0 < port <= _LAST_PORT:
+        raise LocalError(f"{port} is no port; take one from 1024 to {_LAST_PORT}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -120,6 +127,8 @@ def _start(place: Place, name: str, arguments: Sequence[str], server: Server, st
         place.log(name).replace(place.log(f"{name}.before"))
     environment = environment_of(place, server)
     if name == "server":
+        if server.password is not None:
+            environment["PREFECT_SERVER_API_AUTH_STRING"] = server.password
         # SQLite is busy now and then; what the server does in the background then fails, with a page of traceback in a
         # logger below root, and is tried again. Prefect's own loggers do not depend on the level of root.
         environment["PREFECT_LOGGING_ROOT_LEVEL"] = "CRITICAL"
@@ -154,7 +163,7 @@ def environment_of(place: Place, server: Server) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
     }
     if server.password is not None:
-        ours |= {"PREFECT_API_AUTH_STRING": server.password, "PREFECT_SERVER_API_AUTH_STRING": server.password}
+        ours["PREFECT_API_AUTH_STRING"] = server.password
     return {**kept, **ours}
 
 

@@ -22,7 +22,7 @@ from flows.local.down import down
 from flows.local.place import LocalError, Place
 from flows.local.server import Server
 from flows.local.status import status
-from flows.local.up import environment_of, up
+from flows.local.up import _wait, environment_of, up
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -108,6 +108,18 @@ def test_a_taken_port_is_told_with_who_has_it_and_leaves_nothing_running(tmp_pat
             up(tmp_path, port, say=lambda _: None)
     assert marked.marked(Place(tmp_path).mark) == []
     assert not (tmp_path / "prefect.toml").exists()
+
+
+def test_no_port_is_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "prefect.yaml").touch()
+    with pytest.raises(LocalError, match="70000 is no port"):
+        up(tmp_path, 70000, say=lambda _: None)
+
+
+def test_a_process_that_ends_at_once_is_told_of_with_the_end_of_its_log(place: Place) -> None:
+    pid = start(place, [sys.executable, "-c", "raise SystemExit('no disk left')"])
+    with pytest.raises(LocalError, match=r"(?s)the test has ended\. .*test\.log ends with:.*no disk left"):
+        _wait(place, "test", pid, lambda: False, lambda _: None)
 
 
 def test_outside_a_project_folder_nothing_starts(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ _SEED = 0
 _COLUMNS = "run_id, model, instance_id, outcome, reason, parse_status, finish_reason, reply, reference"
 
 Row = Mapping[str, Any]
+_Place = tuple[str, str]
+"""Run and instance."""
 
 
 def samples_of_task(connection: DuckDBPyConnection, store: Store, task: str, runs: Sequence[Row]) -> tuple[Sample, ...]:
@@ -52,50 +54,51 @@ def samples_of_task(connection: DuckDBPyConnection, store: Store, task: str, run
 
 
 def _failed(connection: DuckDBPyConnection, task: str, runs: Sequence[Row]) -> list[Row]:
-    query = "SELECT run_id, model, instance_id, outcome, reason FROM samples WHERE run_id = ? AND outcome <> 'scored'"
-    groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    for run in runs:
-        for run_id, _, instance_id, outcome, reason in connection.execute(query, [run["run_id"]]).fetchall():
-            groups[f"{outcome} {reason}", run_id].append((run_id, instance_id))
-    turns = [_shuffled(task, group) for _, group in sorted(groups.items(), key=lambda each: each[0][0])]
-    return [row for run_id, instance_id in _in_turn(turns) for row in _whole(connection, run_id, instance_id)]
+    """Some that were not scored: each ending of each run in turn."""
+    query = """SELECT outcome || ' ' || reason, run_id, instance_id FROM samples
+    WHERE list_contains($runs, run_id) AND outcome <> 'scored'"""
+    groups: dict[tuple[str, int], list[_Place]] = defaultdict(list)
+    order = _order(runs)
+    for ending, run_id, instance_id in connection.execute(query, {"runs": list(order)}).fetchall():
+        groups[ending, order[run_id]].append((run_id, instance_id))
+    turns = [_shuffled(task, groups[key]) for key in sorted(groups)]
+    return [row for place in _in_turn(turns) for row in _whole(connection, place)]
 
 
 def _wrong(connection: DuckDBPyConnection, task: str, metric: str, runs: Sequence[Row]) -> list[Row]:
-    query = f"""SELECT run_id, instance_id, value FROM scores JOIN samples USING (run_id, instance_id)
-    WHERE run_id = ? AND profile = 'corrected' AND metric = '{metric}' AND outcome = 'scored' AND value < 1
-    ORDER BY value, instance_id"""
-    values: dict[tuple[str, str], float] = {}
-    turns = []
-    for run in runs:
-        found = connection.execute(query, [run["run_id"]]).fetchall()
-        values |= {(run_id, instance_id): value for run_id, instance_id, value in found}
-        worst = [(run_id, instance_id) for run_id, instance_id, value in found if value == found[0][2]]
-        turns.append(_shuffled(task, worst))
-    return [
-        {**row, "value": values[run_id, instance_id]}
-        for run_id, instance_id in _in_turn(turns)
-        for row in _whole(connection, run_id, instance_id)
-    ]
+    """Some that were scored lowest, if not full marks: each run in turn."""
+    query = """SELECT run_id, instance_id, value FROM scores JOIN samples USING (run_id, instance_id)
+    WHERE list_contains($runs, run_id) AND profile = 'corrected' AND metric = $metric AND outcome = 'scored'
+    QUALIFY value = min(value) OVER (PARTITION BY run_id) AND value < 1"""
+    groups: dict[int, list[_Place]] = defaultdict(list)
+    values: dict[_Place, float] = {}
+    order = _order(runs)
+    for run_id, instance_id, value in connection.execute(query, {"runs": list(order), "metric": metric}).fetchall():
+        groups[order[run_id]].append((run_id, instance_id))
+        values[run_id, instance_id] = value
+    turns = [_shuffled(task, groups[key]) for key in sorted(groups)]
+    return [{**row, "value": values[place]} for place in _in_turn(turns) for row in _whole(connection, place)]
 
 
-def _shuffled(task: str, places: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def _order(runs: Sequence[Row]) -> dict[str, int]:
+    return {run["run_id"]: place for place, run in enumerate(runs)}
+
+
+def _shuffled(task: str, places: Iterable[_Place]) -> list[_Place]:
     """In a keyed order, the same for all models, so that replies to the same instance stand beside one another."""
     rank = keyed_rank(_SEED, task, "report")
     return sorted(places, key=lambda place: (rank(place[1]), place))
 
 
-def _in_turn(groups: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
+def _in_turn(groups: Sequence[Sequence[_Place]]) -> list[_Place]:
     """The first of each group, then the second of each, until there are enough."""
     return [group[place] for place in range(_OF_A_GROUP) for group in groups if place < len(group)][:SHOWN]
 
 
-def _whole(connection: DuckDBPyConnection, run_id: str, instance_id: str) -> Iterator[Row]:
-    result = connection.execute(
-        f"SELECT {_COLUMNS} FROM samples WHERE run_id = ? AND instance_id = ?", [run_id, instance_id]
-    )
+def _whole(connection: DuckDBPyConnection, place: _Place) -> Iterator[Row]:
+    query = f"SELECT {_COLUMNS} FROM samples WHERE run_id = ? AND instance_id = ?"
     names = _COLUMNS.split(", ")
-    for row in result.fetchall():
+    for row in connection.execute(query, list(place)).fetchall():
         yield dict(zip(names, row, strict=True))
 
 

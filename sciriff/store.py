@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ _STAGING = ".staging"
 _HIDDEN = (f"{_STAGING}/", ".leases/")  # the second: see sciriff.lease_boards
 _TEMPORARY = "sciriff-"
 _SEAL = "sha256_of_the_rest"
+_LOGIN = re.compile(r"[\w+.-]+://[^/@]*:[^/@]*@")
 _CLAIM_ATTEMPTS = 20
 _READ_BYTES = 1 << 20
 _AT_ONCE = 8
@@ -57,8 +59,13 @@ class Store:
             settings: keys and address of object stores; None for those of the environment.
 
         Raises:
-            StoreError: if no file system can open the URL.
+            StoreError: if no file system can open the URL, or it holds a password.
         """
+        if _LOGIN.match(url):
+            raise StoreError(
+                f"store {url!r}: a URL is printed, linked to and kept, so it must not hold a password; put keys into the "
+                "environment (SCIRIFF_S3_KEY and SCIRIFF_S3_SECRET)"
+            )
         try:
             filesystem, root = open_url(url, settings)
         except (ValueError, ImportError) as error:

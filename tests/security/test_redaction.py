@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from flows.logs import keep_secrets_out
-from sciriff.errors import BlockedError, RecordError, SourceError, UsageError
+from sciriff.errors import BlockedError, RecordError, SourceError, StoreError, UsageError
 from sciriff.models.openai_replies import ServerError, read_error
 from sciriff.models.openai_server import Server, refusal
 from sciriff.redaction import redacted, remember, without_known
+from sciriff.store import Store
 
 SECRETS = {
     "HF_TOKEN": "hf_MARKEDhubtoken0001",
@@ -66,6 +67,12 @@ def test_the_rest_of_a_message_stays() -> None:
     assert redacted(text) == text
     assert redacted("GET https://u:p@host/f?token=x&page=2") == "GET https://***@host/f?token=***&page=2"
     assert RecordError("file:1", "no such key").where == "file:1"
+
+
+def test_a_store_url_holds_no_password() -> None:
+    with pytest.raises(StoreError, match="must not hold a password") as refused:
+        Store("s3://KEYID:MARKED@bucket/lab")
+    assert "MARKED" not in str(refused.value)
 
 
 def test_data_loses_what_is_ours_alone() -> None:

@@ -6,12 +6,16 @@ import gzip
 import json
 import os
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -246,3 +250,92 @@ def test_no_secret_of_a_store(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None
         server.kill()
     assert any(server.bucket.rglob("manifest.json"))
     assert lab.search() == []
+
+
+@contextmanager
+def prefect_server(lab: Lab) -> Iterator[dict[str, str]]:
+    """A server whose database and storage lie in the lab's folder: the variables of its clients."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = lab.folder / "prefect"
+    variables = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "DEBUG",
+        "DO_NOT_TRACK": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
+    with (lab.folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], env={**lab.environment, **variables}, cwd=lab.folder,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 240
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{variables['PREFECT_API_URL']}/health", timeout=5):
+                break
+            assert process.poll() is None
+            assert time.monotonic() < deadline, "the server did not come up"
+            time.sleep(0.3)
+        yield variables
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
+
+
+FLOWS = f"""
+import logging
+from prefect import flow
+from flows.build import build_sciriff
+from flows.evaluate import evaluate_model
+from sciriff.errors import SourceError
+
+@flow
+def failing():
+    logging.getLogger("sciriff").warning("asked https://user:{MARK}log0012@host")
+    try:
+        raise OSError("https://host?X-Amz-Signature={MARK}0013")
+    except OSError as error:
+        raise SourceError("Authorization: Bearer {MARK}0014.abc") from error
+
+for run in (
+    lambda: build_sciriff(tasks=["scierc_ner"], windows=[4096], n_instances=20),
+    lambda: evaluate_model(model=["gold", "refused"], limit=2),
+    failing,
+):
+    try:
+        run()
+    except BaseException as error:
+        print(f"ended with {{error}}")
+"""
+
+
+def test_no_secret_of_a_flow(lab: Lab) -> None:
+    """A real server: its database, its logs, its storage, and what the flows' process says."""
+    program = lab.folder / "home" / "flows_to_run.py"
+    program.write_text(FLOWS, encoding="utf-8")
+    with prefect_server(lab) as variables, echoing(401) as url:
+        lab.models(refused=f"{url}/v1")
+        ended = subprocess.run(
+            [sys.executable, str(program)], cwd=lab.folder,
+            env={**lab.environment, **variables, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True, timeout=600, check=False,
+        )  # fmt: skip
+        time.sleep(3)  # log records are sent in the background, at least every two seconds
+    said = ended.stdout.decode() + ended.stderr.decode()
+    assert said.count("ended with") >= 1, said
+    assert "the server answered 401" in said
+    quoted = [line for line in said.splitlines() if "raise " not in line]  # a traceback quotes this test's own source
+    lab.said.append("\n".join(quoted))
+    program.unlink()
+    assert [found for found in lab.search() if "raise " not in found] == []
+    assert b"the server answered 401" in contents(lab.folder / "prefect" / "prefect.db")

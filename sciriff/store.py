@@ -63,8 +63,8 @@ class Store:
         """
         if _LOGIN.match(url):
             raise StoreError(
-                f"store {url!r}: a URL is printed, linked to and kept, so it must not hold a password; put keys into the "
-                "environment (SCIRIFF_S3_KEY and SCIRIFF_S3_SECRET)"
+                f"store {url!r}: a URL is printed, linked to and kept, so it must not hold a password; put keys into "
+                "the environment (SCIRIFF_S3_KEY and SCIRIFF_S3_SECRET)"
             )
         try:
             filesystem, root = open_url(url, settings)

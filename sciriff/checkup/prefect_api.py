@@ -45,6 +45,7 @@ def check_prefect(settings: Settings) -> Iterator[Finding]:
     server = find_prefect()
     if server is None:
         yield ok("prefect", "no server is set (PREFECT_API_URL); the sciriff command needs none, flows do")
+        yield ok("worker", "not looked for, as no server is set")
         return
     import httpx
 

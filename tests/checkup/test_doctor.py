@@ -329,9 +329,9 @@ def prefect_answers(running: str | None = None, workers: Sequence[str] = ("ONLIN
 
 
 def test_no_prefect_is_needed(tmp_path: Path) -> None:
-    finding = only(check_prefect(settings(tmp_path)))
-    assert finding.state is State.OK
-    assert "none" in finding.found or "no server" in finding.found
+    server, worker = check_prefect(settings(tmp_path))
+    assert (server.state, worker.state) == (State.OK, State.OK)
+    assert "no server is set" in server.found
 
 
 def test_a_prefect_with_a_worker(served: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

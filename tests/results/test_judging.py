@@ -403,7 +403,7 @@ def test_a_judge_that_runs_out_of_money_goes_on_later(store: Store, settings: Se
 
 def test_a_second_run_asks_nothing_and_changes_nothing(store: Store, settings: Settings, server: FakeServer) -> None:
     first = run(store, settings, judge(server))
-    names = [name for name in store.files("results") if not name.endswith(".duckdb")]
+    names = [name for name in store.files("results") if ".duckdb" not in name]
     before = {name: store.read_bytes(f"results/{name}") for name in names}
     second = run(store, settings, judge(server))
     assert second.judged == first.judged

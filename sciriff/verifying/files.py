@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from sciriff.building.progress import Progress
@@ -12,6 +14,7 @@ from sciriff.errors import StoreError
 from sciriff.hashing import stream_sha256
 from sciriff.store import MANIFEST, Store, unsealed
 
+_FILES_AT_ONCE = 8
 _SIDE = ".manifest.json"
 """End of the name of a manifest that stands beside its only file (mixtures)."""
 
@@ -88,18 +91,19 @@ def audit(store: Store, progress: Progress) -> Audit:
     manifests = [name for name in names if _is_manifest(name)]
     found = Audit()
     named: set[str] = set(manifests)
-    plans = [(name, *_entries(store, name)) for name in manifests]
-    with progress.stage("files hashed", sum(len(entries) for *_, entries in plans)) as stage:
-        for _, folder, entries in plans:
-            for path, entry in entries.items():
-                named.add(path)
-                flaw = _flaw(store, path, entry, there)
+    with ThreadPoolExecutor(_FILES_AT_ONCE, thread_name_prefix="verify") as threads:
+        plans = list(threads.map(partial(_entries, store), manifests))
+        found.folders += [folder for folder, _ in plans]
+        work = [(folder, path, entry) for folder, entries in plans for path, entry in entries.items()]
+        named.update(path for _, path, _ in work)
+        flaws = threads.map(lambda each: _flaw(store, each[1], each[2], there), work)
+        with progress.stage("files hashed", len(work)) as stage:
+            for (folder, path, _), flaw in zip(work, flaws, strict=True):
                 if flaw is None:
                     folder.intact += 1
                 else:
                     folder.damage.append(flaw)
                 stage.advance(note=path)
-            found.folders.append(folder)
     earlier = Folder("results/facts (earlier runs)", "facts")
     for name in names:
         if name not in named:
@@ -136,7 +140,7 @@ def _entries(store: Store, name: str) -> tuple[Folder, dict[str, Mapping[str, An
     return folder, entries
 
 
-def _flaw(store: Store, path: str, entry: Mapping[str, Any], there: Iterable[str]) -> Damage | None:
+def _flaw(store: Store, path: str, entry: Mapping[str, Any], there: Collection[str]) -> Damage | None:
     expected = str(entry.get("sha256", ""))
     if path not in there:
         return Damage(path, "missing", f"its manifest names it, sha256 {expected[:12]}")
@@ -172,10 +176,3 @@ def _place(store: Store, name: str, found: Audit, earlier: Folder) -> None:
             found.kinds[kind] = found.kinds.get(kind, 0) + 1
             return
     found.unnamed.append(name)
-
-
-def damage_under(found: Audit, prefix: str) -> Iterator[Damage]:
-    """Damage of the manifests whose folder begins with a path."""
-    for folder in found.folders:
-        if folder.path.startswith(prefix):
-            yield from folder.damage

@@ -22,7 +22,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -206,7 +206,7 @@ class BeatBoard:
         self.seconds_between_looks = min(_LONGEST_BETWEEN_LOOKS, beats_every)
         # Where no other process can see the store, no owner dies without taking its claims down.
         self.seconds_between_beats: float | None = beats_every if store.is_shared else None
-        self._watch = Watch(beats_every, clock)
+        self._watch, self._rounds = Watch(beats_every, clock), Watch(beats_every, clock)
         self._last_beat: dict[str, int] = {}
         self._seen: dict[str, set[str]] = {}
         self._pulses: dict[str, int] = {}
@@ -224,11 +224,7 @@ class BeatBoard:
 
     def names(self) -> list[str]:
         """List the objects."""
-        found: dict[str, set[str]] = {}
-        for entry in self._store.files(self._folder):
-            name, _, beat = entry.partition("~")
-            found.setdefault(name, set()).add(beat)
-        self._seen = found
+        self._seen = found = self._listed()
         self._watch.forget_all_but(found)
         claims = [name for name, beats in found.items() if "" in beats]
         for name in found.keys() - claims:  # left by an owner that was taken for dead and did not know yet
@@ -236,20 +232,34 @@ class BeatBoard:
                 self.remove(name)
         return claims
 
+    def _listed(self) -> dict[str, set[str]]:
+        """Claim -> its beats, and an empty text if the claim itself is there."""
+        found: dict[str, set[str]] = {}
+        for entry in self._store.files(self._folder):
+            name, _, beat = entry.partition("~")
+            found.setdefault(name, set()).add(beat)
+        return found
+
     def is_dead(self, name: str) -> bool:
         """Whether its owner's process is no more, or has been silent for too long."""
+        return self._is_dead(name, self._seen, self._watch)
+
+    def _is_dead(self, name: str, seen: Mapping[str, set[str]], watch: Watch) -> bool:
         if name in self._last_beat or not self._store.is_shared:
             return False
         if (alive := has_pulse(name)) is not None:
             return not alive
-        return self._watch.silence(name, frozenset(self._seen.get(name, ()))) >= self._silence
+        return watch.silence(name, frozenset(seen.get(name, ()))) >= self._silence
 
     def stands(self, name: str) -> bool:
         """Whether the object is there."""
         return name in self._store.files(self._folder)
 
     def beat(self, name: str) -> bool:
-        """Put the next beat and remove the one before; remove it, too, if the claim has been taken down."""
+        """Put the next beat, remove the one before, and look around; this one goes, too, if the claim is taken down.
+
+        Who holds a unit together with others clears away those of them that are dead: nobody waits for them.
+        """
         last = self._last_beat[name]
         self._store.write_bytes(self._beat(name, last + 1), b"")
         self._last_beat[name] = last + 1
@@ -258,24 +268,31 @@ class BeatBoard:
         if name in self._pulses:
             with suppress(OSError):
                 os.utime(self._pulses[name])  # or what clears old files away takes it
-        if self._store.exists(f"{self._folder}/{name}"):
+        found = self._listed()
+        self._rounds.forget_all_but(found)
+        for other in found.keys() - {name}:
+            if self._is_dead(other, found, self._rounds):
+                self._clear(other, found[other])
+                end_pulse(other, None)
+        if "" in found.get(name, ()):
             return True
         self._store.delete(self._beat(name, last + 1))
         return False
 
     def remove(self, name: str) -> None:
         """Delete the claim first, then its beats."""
-        beats = {int(beat) for beat in self._seen.get(name, ()) if beat.isdigit()}
+        beats = set(self._seen.get(name, ()))
         if (last := self._last_beat.pop(name, None)) is not None:
-            beats |= {beat for beat in (last - 1, last, last + 1) if beat > 0}
-        with suppress(StoreError):
-            self._store.delete(f"{self._folder}/{name}")
-        for beat in sorted(beats):
-            with suppress(StoreError):
-                self._store.delete(self._beat(name, beat))
+            beats |= {f"{beat:09d}" for beat in (last - 1, last, last + 1) if beat > 0}
+        self._clear(name, beats)
         end_pulse(name, self._pulses.pop(name, None))
         if self._store.is_local:
             _remove_if_empty(Path(self._store.path(self._folder)))
+
+    def _clear(self, name: str, beats: Iterable[str]) -> None:
+        for object_name in (name, *(f"{name}~{beat}" for beat in sorted(filter(None, beats)))):
+            with suppress(StoreError):
+                self._store.delete(f"{self._folder}/{object_name}")
 
     def about(self, name: str) -> bytes | None:
         """Read the object."""

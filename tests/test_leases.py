@@ -330,6 +330,20 @@ def test_an_owner_is_alive_while_its_beat_changes_and_dead_after_a_time_of_silen
     assert shared.files(".leases") == []
 
 
+def test_who_holds_a_unit_with_others_clears_the_dead_among_them_away(shared: Store) -> None:
+    clock = Clock()
+    board = BeatBoard(shared, UNIT, 30, clock)
+    board.post("living__", b"")
+    BeatBoard(shared, UNIT, 30).post("dead__", b"")
+    steady = BeatBoard(shared, UNIT, 30)
+    steady.post("steady__", b"")
+    for _ in range(10):
+        assert board.beat("living__")
+        assert steady.beat("steady__")
+        clock.now += 6
+    assert {name.partition("~")[0].rpartition("/")[2] for name in shared.files(".leases")} == {"living__", "steady__"}
+
+
 def test_a_watcher_whose_clock_stands_still_takes_nobody_for_dead(shared: Store) -> None:
     board = BeatBoard(shared, UNIT, 30, lambda: 0.0)
     BeatBoard(shared, UNIT, 30).post("a__", b"")

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 
 from flows.logs import keep_secrets_out
 from sciriff.errors import can_pass
+from sciriff.redaction import redacted
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import TaskRun
@@ -42,7 +43,7 @@ def name_of(flow: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any
     """The run name for these parameters; those left at their default are not in it, and a long name is cut."""
     plain = {name: _plain(value) for name, value in parameters.items()}
     chosen = [f"{name}={value}" for name, value in plain.items() if value != _plain(defaults.get(name))]
-    name = " ".join([flow, *chosen])
+    name = redacted(" ".join([flow, *chosen]))
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3] + "..."
 
 

@@ -30,6 +30,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.runs import retry_if_it_can_pass
 from flows.states import error_state
 from sciriff.errors import SciriffError
+from sciriff.redaction import redacted
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectConcurrentFuture
@@ -92,7 +93,8 @@ def done_or_told(name: str, work: Callable[[], Any], hours: float, advice: str) 
         from prefect.logging import get_run_logger
 
         get_run_logger().exception("%s failed", name)
-        return Failed(message=f"{name}: internal error, please report it: {type(error).__name__}: {error}", data=error)
+        what = redacted(f"{type(error).__name__}: {error}")
+        return Failed(message=f"{name}: internal error, please report it: {what}", data=error)
 
 
 def within(hours: float, name: str, work: Callable[[], Result], advice: str) -> Result:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.logs import keep_secrets_out
+from flows.runs import name_of
 from sciriff.errors import BlockedError, RecordError, SourceError, StoreError, UsageError
 from sciriff.models.openai_replies import ServerError, read_error
 from sciriff.models.openai_server import Server, refusal
@@ -96,6 +97,11 @@ def test_servers_that_echo_the_key(status: int, key: str) -> None:
     assert "MARKED" not in repr(server)
 
 
+def test_a_flow_run_is_not_named_after_a_password() -> None:
+    named = name_of("evaluate-model", {"base_url": "http://user:MARKED@host/v1", "store": "s3://a:MARKED@b"}, {})
+    assert named == "evaluate-model base_url=http://***@host/v1 store=s3://***@b"
+
+
 def test_log_records_of_flows(caplog: pytest.LogCaptureFixture) -> None:
     make = logging.getLogRecordFactory()
     try:
@@ -103,6 +109,7 @@ def test_log_records_of_flows(caplog: pytest.LogCaptureFixture) -> None:
         keep_secrets_out()
         logger = logging.getLogger("security")
         logger.warning("fetching %s", "https://u:MARKED@host")
+        logger.warning("a reply: %s", "\x1b]0;owned\x07")
         try:
             try:
                 raise OSError("https://host?token=MARKED")
@@ -113,6 +120,7 @@ def test_log_records_of_flows(caplog: pytest.LogCaptureFixture) -> None:
     finally:
         logging.setLogRecordFactory(make)
     assert "fetching https://***@host" in caplog.text
+    assert "a reply: ␛]0;owned␇" in caplog.text
     assert "OSError: https://host?token=***" in caplog.text
     assert "ValueError: Bearer ***" in caplog.text
     assert "MARKED" not in caplog.text

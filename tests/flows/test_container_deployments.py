@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # four programs that import Prefect, maybe on a loaded machine
 @pytest.mark.parametrize("kind", ["docker", "kubernetes"])
 def test_pools_are_made_and_deployed_to(server: Server, kind: str) -> None:
     def prefect(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -162,6 +162,7 @@ def test_nothing_of_another_prefect_gets_in(place: Place, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # four programs that import Prefect, maybe on a loaded machine
 def test_from_up_to_down_as_a_user_types_it(tmp_path: Path) -> None:
     for name in ("prefect.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

@@ -33,7 +33,9 @@ def publish_build(
         docs: start page of the validation results, relative to the store; empty if nothing was validated.
     """
     create_table_artifact(
-        build_table(outcomes), key="build-tasks", description="Rows, tokens and dropped records per task and window"
+        build_table(outcomes),
+        key="build-tasks",
+        description="Rows, tokens and dropped records per task and window; what to do is in build-summary",
     )
     create_markdown_artifact(
         build_page(outcomes, combined), key="build-summary", description="What was built, what was not, and why"
@@ -53,7 +55,12 @@ def publish_build(
                 key="build-overlaps",
                 description="Instances with a text or document of another split, or of another task's evaluation data",
             )
-    publish_outputs(store, [output for output in outputs if output.place], key="build-outputs")
+    publish_outputs(
+        store,
+        [output for output in outputs if output.place],
+        key="build-outputs",
+        description="Where Data Docs, task files and the combined dataset are",
+    )
 
 
 def publish_leakage(store: Store, report: LeakageReport) -> None:
@@ -74,7 +81,8 @@ def publish_leakage(store: Store, report: LeakageReport) -> None:
     create_table_artifact(
         rows, key="build-leakage", description="Evaluation splits whose documents or texts stand in training splits"
     )
-    publish_outputs(store, [Output("leakage report", f"{report.folder}/index.html")], key="build-leakage-report")
+    page = Output("leakage report", f"{report.folder}/index.html")
+    publish_outputs(store, [page], key="build-leakage-report", description="Where the leakage report is")
 
 
 def build_table(outcomes: Sequence[TaskOutcome]) -> list[dict[str, Any]]:

@@ -79,9 +79,10 @@ def publish_results(
             *(Output("report", page) for page in pages if store.exists(page)),
             *(Output(f"table of all models, profile {profile.value}", path) for profile, path in summaries.items()),
             Output("metrics of each model", "results/metrics/by_model"),
-            Output("DuckDB index", Path(index), "ask it with sciriff sql"),
+            Output("DuckDB index, for sciriff sql", Path(index)),
         ],
         key=key,
+        description="Where report, tables and DuckDB index are",
     )
 
 

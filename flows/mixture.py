@@ -78,7 +78,8 @@ def create_mixture(
     create_table_artifact(
         mixture_table(outcome), key="mixture-parts", description=f"Records in {outcome.path}, {outcome.state}"
     )
-    publish_outputs(shelf, [Output("training mixture", outcome.path, outcome.state)], key="mixture-outputs")
+    made = Output("training mixture", outcome.path, outcome.state)
+    publish_outputs(shelf, [made], key="mixture-outputs", description="Where the mixture is")
     parts = f"{outcome.science:,} science and {outcome.tulu:,} Tulu records"
     held_out = f"; held out for evaluation: {', '.join(outcome.held_out)}" if outcome.held_out else ""
     return end_state(ExitCode.DONE, f"{parts} {outcome.state} in {shelf.path(outcome.path)}{held_out}")

@@ -33,18 +33,19 @@ class Output(NamedTuple):
     note: str = ""
 
 
-def publish_outputs(store: Store, outputs: Sequence[Output], key: str) -> None:
+def publish_outputs(store: Store, outputs: Sequence[Output], key: str, description: str) -> None:
     """Create the page. Call it inside its flow run.
 
     Args:
         store: where the outputs lie.
         outputs: what there is.
         key: key of the artifact.
+        description: what the list of artifacts says of it.
     """
     create_markdown_artifact(
         outputs_page(store, outputs, socket.gethostname()),
         key=key,
-        description="Where everything lies: " + ", ".join(dict.fromkeys(output.what for output in outputs)),
+        description=description,
     )
 
 

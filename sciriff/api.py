@@ -468,9 +468,9 @@ def score(
     Only the judge of summaries and answers needs a key; without one its metrics are empty.
 
     Args:
-        pred_dir: folder (or file) of predictions, which is only read: samples of lm-evaluation-harness, lines of
-            prompt, pred and ref, or what :func:`evaluate` keeps; ``docs/evaluation.md`` says how it may be laid out.
-            None for what :func:`evaluate` left in the store, also if that is remote.
+        pred_dir: folder (or file, or URL of one) of predictions, which is only read: samples of lm-evaluation-harness,
+            lines of prompt, pred and ref, or what :func:`evaluate` keeps; ``docs/evaluation.md`` says how it may be
+            laid out. None for what :func:`evaluate` left in the store, also if that is remote.
         model: score this model only; if there is one only, what it is called.
         tasks: evaluation tasks; None for all that there are.
         max_instances: the first so many predictions of each file; None for all.
@@ -496,6 +496,7 @@ def score(
         StoreError: if the store cannot be written.
     """
     from sciriff.models.plan import AskOptions
+    from sciriff.results.existing.own import local_predictions
     from sciriff.results.judge_options import JudgeOptions
     from sciriff.results.score import score_predictions
     from sciriff.runners import open_runner
@@ -503,9 +504,9 @@ def score(
 
     settings = _settings(settings, store=store, runner=runner, cluster=cluster)
     progress = progress or Silent()
-    with open_runner(settings, progress) as who:
+    with open_runner(settings, progress) as who, local_predictions(pred_dir, settings) as place:
         done = score_predictions(
-            None if pred_dir is None else Path(pred_dir),
+            place,
             store=Store.of(settings),
             settings=settings,
             model=model,

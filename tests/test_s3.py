@@ -89,7 +89,12 @@ FAULTS: list[Fault] = [
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=str)
+QUICK = (Answer(503, "SlowDown"), Reset(after=1000), CutReply(40))
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(each, marks=() if each in QUICK else pytest.mark.slow, id=str(each)) for each in FAULTS]
+)
 def test_what_passes_is_waited_for(fault: Fault, store: Store, s3_proxy: Proxy, tmp_path: Path) -> None:
     local = tmp_path / "local"
     local.write_bytes(b"put" * 1000)
@@ -126,6 +131,7 @@ def test_pauses_grow_and_are_jittered(store: Store, s3_proxy: Proxy, monkeypatch
     assert len({pause / most for pause, most in zip(ours, longest, strict=True)}) == len(longest)
 
 
+@pytest.mark.slow
 def test_a_storm_over_many_files_at_once(store: Store, s3_proxy: Proxy) -> None:
     chance, lock = random.Random(1), threading.Lock()
 
@@ -223,6 +229,7 @@ def test_a_server_that_is_down(opened: Opened) -> None:
         store.files("")
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing(opened: Opened, s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "READ_SECONDS", 0.3)
     store = opened(s3_proxy.url, s3_attempts=3)
@@ -339,6 +346,7 @@ def test_an_upload_of_a_killed_process_is_cleaned_up(store: Store, s3_proxy: Pro
     assert store.files("") == ["big"]
 
 
+@pytest.mark.slow
 def test_an_upload_of_a_living_process_goes_on(store: Store, s3_proxy: Proxy, big: Path) -> None:
     going_on = threading.Event()
     s3_proxy.fail(Call(lambda: going_on.wait(60), after=500_000), method="PUT", containing="partNumber=2")
@@ -370,6 +378,7 @@ def test_old_uploads_of_anybody_are_cleaned_up(
     assert uploads(elsewhere) == ["big"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100_000, len(BIG)], ids=["whole", "in parts"])
 def test_a_server_that_is_killed_in_mid_upload_and_started_again(
     size: int, opened: Opened, own_s3_server: S3Server, tmp_path: Path
@@ -499,6 +508,7 @@ def test_secrets_do_not_show(opened: Opened) -> None:
     assert "hidden-secret" not in str(info.value)
 
 
+@pytest.mark.slow
 def test_a_store_takes_its_keys_along_into_other_processes(store: Store) -> None:
     from loky import ProcessPoolExecutor
 

@@ -216,6 +216,21 @@ def test_a_running_evaluation_puts_little(built: Settings, s3_proxy: Proxy) -> N
     assert {path for path in rewritten if ".staging/" not in path} == set()
 
 
+@pytest.mark.parametrize("place", ["his/predictions", "his/predictions/m/scierc_ner.jsonl"])
+def test_predictions_are_scored_where_they_lie(place: str, built: Settings) -> None:
+    store = Store.of(built)
+    lines = [
+        json.dumps({"_instance_id": f"scierc_ner:validation:{at}", "prompt": "?", "pred": "{}", "ref": "{}"})
+        for at in range(3)
+    ]
+    store.write_bytes("his/predictions/m/scierc_ner.jsonl", "\n".join(lines).encode())
+    model = None if place.endswith("predictions") else "m"
+    report = api.score(store.path(place), model=model, settings=built)
+    assert [(result.model, result.task) for result in report.results] == [("m", "scierc_ner")], report
+    with pytest.raises(SciriffError, match=r"there are no predictions at s3://"):
+        api.score(store.path("nothing"), settings=built)
+
+
 Run = Callable[..., tuple[int, str]]
 
 
@@ -245,6 +260,7 @@ COMMANDS = {
     "publish": ("leaderboard", "--publish"),
     "sql": ("sql", "from leaderboard"),
     "compare": ("compare", "gold", "lead"),
+    "score": ("score", "s3://bucket/x/predictions"),
     "check": ("check", "--baseline", "gold"),
     "explain": ("explain", "gold", "scierc_ner", "scierc_ner:validation:0"),
     "show": ("show", "scierc_ner"),
@@ -315,6 +331,6 @@ def test_the_plan_of_this_file_covers_every_verb_with_a_store() -> None:
         if any(option.name == "store" for option in main.get_command(None, name).params)  # type: ignore[arg-type, union-attr]
     }
     tried = {command[0] for command in COMMANDS.values()}
-    assert with_store - tried <= {"score", "push", "tasks", "prompt", "doctor", "verify", "fetch"}, json.dumps(
+    assert with_store - tried <= {"push", "tasks", "prompt", "doctor", "verify", "fetch"}, json.dumps(
         sorted(with_store)
     )

@@ -16,7 +16,7 @@ _HUB = "HF_TOKEN"
 def check_keys(settings: Settings) -> Iterator[Finding]:
     """Whether the keys are there that models and stores may want."""
     wanted = {_HUB: "gated data sets and tokenizers", **_of_models(settings)}
-    if urlsplit(settings.store).scheme in ("s3", "s3a"):
+    if urlsplit(settings.store).scheme in ("s3", "s3a") and not (settings.s3_key and settings.s3_secret):
         yield _of_store(settings)
     for name, purpose in wanted.items():
         where = _where(name)

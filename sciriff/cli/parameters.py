@@ -61,6 +61,19 @@ class CountOrAll(click.ParamType[int]):
         return count
 
 
+class PathOrUrl(click.Path):
+    """A path that exists, or a URL, of which that is found out later."""
+
+    name = "path or URL"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Let URLs be, and check paths."""
+        return str(value) if "://" in str(value) else str(super().convert(value, param, ctx))
+
+
 def count_or_none(value: int) -> int | None:
     """Return a :class:`CountOrAll` value as the library takes it: None for all."""
     return None if value == CountOrAll.all else value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciriff.cli.parameters import (
     NAMES,
+    PathOrUrl,
     confirmation,
     data_options,
     judge_choices,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pred_dir", type=click.Path(exists=True, path_type=Path))
+@click.argument("pred_dir", type=PathOrUrl())
 @click.option("--model", metavar="NAME", help="Only this model; if there is one only, what it is called.")
 @click.option("--tasks", type=NAMES, help="Only these evaluation tasks (default: all that there are).")
 @click.option("--max-instances", type=click.IntRange(min=1), metavar="N", help="Only the first N of each file.")
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @runner_options
 @store_option
 def score_command(
-    pred_dir: Path,
+    pred_dir: str,
     no_wait: bool,
     yes: bool,
     runner: str | None,
@@ -52,8 +52,8 @@ def score_command(
 
     PRED_DIR has a folder per model, in it a folder per task with samples_*.jsonl of lm-evaluation-harness, or harness
     output as it lies, or TASK.jsonl with prompt, pred and ref; or it is a folder of predictions of `sciriff evaluate`.
-    It is only read. The options --data, --window and --split say which instances the predictions answer: ids, documents
-    and references are looked up there.
+    It is only read, and may be a URL (s3://). The options --data, --window and --split say which instances the
+    predictions answer: ids, documents and references are looked up there.
     """
     from sciriff import api
     from sciriff.cli.progress import terminal_progress

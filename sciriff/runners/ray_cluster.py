@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 from sciriff.errors import UsageError
@@ -39,6 +40,11 @@ class RayEngine:
         self._is_ours = not ray.is_initialized()
         if not self._is_ours:  # the program that calls us has connected already
             return
+        if self.address.startswith(_SCHEME) and find_spec("grpc") is None:
+            raise UsageError(
+                f"{self.address} needs Ray's remote client; install it with: pip install 'ray[client]', or start this "
+                "on a machine of the cluster with --cluster HOST:6379"
+            )
         try:
             _reach(self.address)
             ray.init(address=self.address, log_to_driver=False, logging_level="error", configure_logging=False)

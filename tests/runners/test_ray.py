@@ -12,6 +12,7 @@ from cluster_kit import EVALUATED, TASKS, WINDOWS, but_the_index, cluster_enviro
 import sciriff
 from sciriff.errors import UsageError
 from sciriff.runners import cluster as cluster_module
+from sciriff.runners import ray_cluster as ray_module
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -43,7 +44,10 @@ def test_nodes_of_another_release_get_no_work(address: str, monkeypatch: pytest.
         sciriff.build(TASKS, windows=WINDOWS, settings=settings)
 
 
-def test_no_cluster(tmp_path: Path) -> None:
+def test_no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = sample_settings(tmp_path / "store", tmp_path, runner="ray", cluster="127.0.0.1:9")
-    with pytest.raises(UsageError, match=r"no Ray cluster answers at 127.0.0.1:9 .* ray start --head"):
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 127.0.0.1:9 .*`ray start --head`"):
         sciriff.build(TASKS, settings=settings)
+    monkeypatch.setattr(ray_module, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"ray://127.0.0.1:9 needs Ray's remote client"):
+        sciriff.build(TASKS, settings=settings.model_copy(update={"cluster": "ray://127.0.0.1:9"}))

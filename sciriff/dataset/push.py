@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciriff.building.combine import COMBINED, built_tasks, combine
 from sciriff.building.progress import Progress
 from sciriff.errors import BlockedError, SciriffError, UsageError
 from sciriff.sources import catalogue
-from sciriff.store import Store
+from sciriff.store import Store, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,8 +85,8 @@ def push(
     if not tasks:
         reasons = "; ".join(f"{task}: {reason}" for task, reason in left_out.items())
         raise UsageError(f"nothing to upload from {store.path('')}: {reasons or 'no task is built'}")
-    with tempfile.TemporaryDirectory(prefix="sciriff-push-") as folder, progress.stage("uploading", None) as stage:
-        target = Store(folder)
+    with temporary_folder() as folder, progress.stage("uploading", None) as stage:
+        target = Store(str(folder))
         outcome = combine(store, windows=windows, tasks=tasks, target=target)
         stage.advance(note=f"{len(tasks)} tasks combined")
         with _named_hub_errors(repository, endpoint):
@@ -97,7 +95,7 @@ def push(
             commit = api.upload_folder(
                 repo_id=repository,
                 repo_type="dataset",
-                folder_path=Path(folder) / COMBINED,
+                folder_path=folder / COMBINED,
                 revision=revision,
                 commit_message=f"SciRIFF: {len(tasks)} tasks, windows {', '.join(map(str, windows))}",
                 delete_patterns=["*.parquet", "*.jsonl", "*.json"],

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 from models.openai_server import running
+from s3_server import S3Server, s3_variables
 
 from kill.damage import DAMAGES, flip, rounds
 from kill.fork_server import ForkServer
@@ -16,6 +17,19 @@ from kill.servers import Model, sources
 
 STAGES = tuple(command for command in COMMANDS if command != "fetch")
 ROUNDS = 12
+KINDS = (
+    "instructions/",
+    "instructions_hf/",
+    "training_mix/",
+    "validation/results/",
+    "validation/static/",
+    "results/predictions/",
+    "results/facts/",
+    "results/metrics/by_model/",
+    "results/metrics/tables/",
+    "results/report/",
+)
+"""What the paths of artifacts begin with, by kind."""
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +155,28 @@ def test_a_damaged_lock_is_refused_by_name_or_written_again(world: World, lived:
     path.unlink()
     run_all(world, place, ("fetch", "mix"))
     require_same(place.locked(), clean.locked["report"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_damaged_artifacts_in_s3_are_made_again(
+    world: World, tmp_path: Path, own_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file of each kind, with a flipped bit, cut, or gone."""
+    environment = s3_variables(own_s3_server.url)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    place = Place(tmp_path / "life", "s3://bucket/life", own_s3_server.bucket / "life", environment)
+    clean, store, chance = clean_life(world, place), place.store, Random(seed_of_run())
+    for damage in ("flipped", "cut", "gone"):
+        for kind in KINDS:
+            path = chance.choice([name for name in store.files("") if name.startswith(kind)])
+            data = bytearray(store.read_bytes(path))
+            data[chance.randrange(len(data))] ^= 4
+            if damage == "gone":
+                store.delete(path)
+            else:
+                store.write_bytes(path, bytes(data) if damage == "flipped" else bytes(data[: len(data) // 2]))
+        run_all(world, place)
+        require_same(place.files(), clean.files["report"])
+        assert index_rows(place.index()) == clean.index

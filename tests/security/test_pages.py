@@ -74,7 +74,7 @@ def test_the_attack_works_where_nobody_takes_care(tmp_path: Path) -> None:
     assert f"<title>{RAN}" in shown or asked
 
 
-@pytest.mark.parametrize("kind", ["data docs", "leakage", "report"])
+@pytest.mark.parametrize("kind", [pytest.param("data docs", marks=pytest.mark.slow), "leakage", "report"])
 def test_nothing_runs_and_nothing_leaves(kind: str, tmp_path: Path) -> None:
     with listening() as (port, asked):
         value = attack(port)
@@ -91,6 +91,14 @@ def test_nothing_runs_and_nothing_leaves(kind: str, tmp_path: Path) -> None:
     assert asked == []
     assert f"<title>{RAN}" not in shown
     assert "&lt;script&gt;document.title" in shown, "it is there, as text"
+
+
+def test_data_docs_hold_values_as_text(tmp_path: Path) -> None:
+    page = data_docs(attack(9), tmp_path / "site").read_text(encoding="utf-8")
+    assert "<script>document.title" not in page
+    assert "&lt;script&gt;document.title" in page
+    assert "<iframe" not in page
+    assert "Content-Security-Policy" in page
 
 
 def test_markdown_of_artifacts_shows_what_it_quotes() -> None:

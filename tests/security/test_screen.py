@@ -106,6 +106,7 @@ def test_bars_show_what_they_are_given(text: str) -> None:
     assert "logged" in drawn
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_no_sequence_of_a_dataset(tmp_path: Path) -> None:
     """The command itself, on a real terminal and in a pipe."""
     hostile = "".join(HOSTILE.values()).replace("\ud83d", "")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import queue
 import threading
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sciriff.building.runner import unwanted
@@ -54,7 +54,7 @@ class DaskEngine:
                 "one with `dask scheduler`, or give its address with --cluster"
             ) from error
         self.address = address
-        self._ended: queue.Queue[Any] = queue.Queue()
+        self._change = threading.Condition()
 
     def complaints(self, introduction: Introduction) -> dict[str, str]:
         """What workers say that are not fit to work for this client: address -> why."""
@@ -77,19 +77,21 @@ class DaskEngine:
         key = f"{label}-{uuid.uuid4().hex[:8]}"
         workers = self._idle_workers() if elsewhere else None
         job = self._client.submit(_opener(), cloudpickle.dumps(call), key=key, pure=False, workers=workers or None)
-        job.add_done_callback(self._ended.put)
+        job.add_done_callback(self._tell)
         return job
+
+    def _tell(self, _job: Any) -> None:
+        with self._change:
+            self._change.notify_all()
 
     def ended(self, jobs: Collection[Any], seconds: float) -> Collection[Any]:
         """Wait for ended jobs."""
-        found = []
-        with suppress(queue.Empty):
-            found.append(self._ended.get(timeout=seconds))
-            while True:
-                found.append(self._ended.get_nowait())
+        with self._change:
+            if not any(job.done() for job in jobs):
+                self._change.wait(seconds)
         if self._client.status in ("closed", "closing"):
             raise self._gone()
-        return [job for job in found if job in jobs]
+        return [job for job in jobs if job.done()]
 
     def result(self, job: Any) -> Any:
         """What an ended job returned."""
@@ -110,19 +112,28 @@ class DaskEngine:
 
     def workers(self) -> int:
         """Threads of all workers."""
-        return sum(self._client.nthreads().values())
+        with self._named_loss():
+            return sum(self._client.nthreads().values())
 
     def idle(self) -> int:
         """Workers with nothing to do."""
         return len(self._idle_workers())
 
     def _idle_workers(self) -> list[str]:
-        return [worker for worker, keys in self._client.processing().items() if not keys]
+        with self._named_loss():
+            return [worker for worker, keys in self._client.processing().items() if not keys]
 
     def close(self) -> None:
         """Disconnect; the cluster stays."""
         with suppress(Exception):
             self._client.close(timeout=5)
+
+    @contextmanager
+    def _named_loss(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError, FutureCancelledError) as error:  # RuntimeError: the client was closed meanwhile
+            raise self._gone() from error
 
     def _gone(self) -> ClusterLostError:
         return ClusterLostError(

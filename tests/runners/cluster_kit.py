@@ -44,8 +44,8 @@ class DaskCluster:
     address: str
     folder: Path
     environment: Mapping[str, str]
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    _logs: list[Any] = field(default_factory=list)
 
     def add_worker(self) -> subprocess.Popen[bytes]:
         """Start a worker; it registers in a while."""
@@ -69,7 +69,7 @@ def dask_cluster(folder: Path, workers: int, environment: Mapping[str, str]) -> 
     place = folder / "scheduler.json"
     command = ["dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place)]
     scheduler = _start(command, folder, environment)
-    cluster = DaskCluster("", folder, environment)
+    cluster = DaskCluster("", folder, environment, scheduler)
     try:
         wait_for(lambda: place.exists() and place.stat().st_size > 0, lambda: cluster.log())
         cluster.address = json.loads(place.read_text("utf-8"))["address"]

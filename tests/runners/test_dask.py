@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +35,7 @@ from sciriff.errors import UsageError
 from sciriff.runners import cluster as cluster_module
 from sciriff.runners import dask_cluster as dask_module
 from sciriff.runners import open_runner
+from sciriff.runners.engine import ClusterLostError
 from sciriff.settings import Settings
 
 pytest.importorskip("distributed")
@@ -150,3 +156,51 @@ def test_work_that_nobody_wants_any_more_is_stopped(by: str, cluster: DaskCluste
         engine.close()
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     wait_for((tmp_path / "stopped").exists, cluster.log)
+
+
+@dataclass(frozen=True)
+class Named:
+    label: str
+
+
+def its_name(unit: Named) -> str:
+    return unit.label
+
+
+def test_several_runs_share_a_cluster(cluster: DaskCluster, tmp_path: Path) -> None:
+    """As in a flow, where one task is tried again while others are still being built."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        with (
+            open_runner(on(cluster, tmp_path / "store", tmp_path), Silent()) as runner,
+            ThreadPoolExecutor(4) as threads,
+        ):
+            assert runner is not None
+            units = [[Named(f"{run}-{number}") for number in range(5)] for run in range(4)]
+            for own, found in zip(units, threads.map(lambda own: dict(runner.run(its_name, own)), units), strict=True):
+                assert found == {unit: unit.label for unit in own}
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def test_a_scheduler_that_dies_ends_the_run(tmp_path: Path) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        with (
+            dask_cluster(tmp_path / "dask", 1, cluster_environment()) as own,
+            open_runner(on(own, tmp_path / "store", tmp_path), Silent()) as runner,
+        ):
+            assert runner is not None
+            outcomes = runner.run(its_name, [Named("a")])
+            assert next(outcomes) == (Named("a"), "a")
+            with pytest.raises(ClusterLostError, match=f"the Dask scheduler at {own.address} went away"):
+                for _ in runner.run(partial(end_of, own.scheduler.pid), [Named("b"), Named("c")]):
+                    pass
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def end_of(pid: int, unit: Named) -> None:
+    """Kill the scheduler, and go on for a while."""
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(100)

@@ -7,8 +7,8 @@ data: they run sandboxed, and what stands in an instance is never read as a temp
 What comes out is the whole prompt. Backends tokenise it as it stands and add no special tokens: a format that wants a
 token for the beginning of text writes it.
 
-A tokenizer's template comes with a checkpoint and is trusted as little as any other: what it may reach, make and take is
-bounded (:mod:`sciriff.sandbox`).
+A tokenizer's template comes with a checkpoint and is trusted as little as any other: what it may reach, make and take
+is bounded (:mod:`sciriff.sandbox`).
 """
 
 from __future__ import annotations

@@ -57,8 +57,12 @@ class Board(Protocol):
     seconds_between_beats: float | None
     seconds_between_looks: float
 
-    def post(self, name: str, about: bytes) -> None:
-        """Make a claim visible to all. Raises StoreError if that cannot be, NoLocksError if not on this board."""
+    def post(self, name: str, about: bytes) -> str:
+        """Make a claim visible to all. Raises StoreError if that cannot be, NoLocksError if not on this board.
+
+        Returns:
+            The name that it stands under: the one given, or without the token at its end if it has no pulse.
+        """
 
     def names(self) -> list[str]:
         """The claims that stand now: all that were posted before this call began and are not removed."""
@@ -112,7 +116,7 @@ class LockBoard:
         self._folder = folder
         self._files: dict[str, int] = {}
 
-    def post(self, name: str, about: bytes) -> None:
+    def post(self, name: str, about: bytes) -> str:
         """Make the file under a hidden name, lock it, and only then give it its own."""
         hidden, path = self._folder / f".{name}", self._folder / name
         for attempts_left in reversed(range(_ATTEMPTS)):
@@ -138,7 +142,8 @@ class LockBoard:
                     ) from error
             else:
                 self._files[name] = file
-                return
+                return name
+        raise AssertionError("the last attempt returns or raises")
 
     def names(self) -> list[str]:
         """List the folder, and sweep out what was not finished."""
@@ -211,16 +216,19 @@ class BeatBoard:
         self._seen: dict[str, set[str]] = {}
         self._pulses: dict[str, int] = {}
 
-    def post(self, name: str, about: bytes) -> None:
+    def post(self, name: str, about: bytes) -> str:
         """Put the object; its owner's pulse is there before it."""
         if self._store.is_shared and (pulse := start_pulse(name)) is not None:
             self._pulses[name] = pulse
+        else:  # or it would be taken for one whose owner is dead
+            name = name.removesuffix(place_token())
         try:
             self._store.write_bytes(f"{self._folder}/{name}", about)
         except BaseException:
             self.remove(name)  # it may have arrived after all
             raise
         self._last_beat[name] = 0
+        return name
 
     def names(self) -> list[str]:
         """List the objects."""
@@ -386,14 +394,17 @@ def start_pulse(name: str) -> int | None:
     folder, token = _place()
     if not token or not name.endswith(token):
         return None
+    hidden = folder / f".{name}"
     try:
-        file = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hidden.rename(folder / name)  # only now, or it might be taken for one of the dead
     except OSError:
         os.close(file)
+        hidden.unlink(missing_ok=True)
         return None
     return file
 
@@ -429,6 +440,10 @@ def _place() -> tuple[Path, str]:
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
             return folder, ""
         boot = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+        for pulse in folder.glob("[!.]*_*"):  # of the dead whose claims nobody asked for again
+            with suppress(OSError, NoLocksError, StoreError):
+                if is_unlocked(pulse):
+                    pulse.unlink()
         return folder, hashlib.sha256(boot + _random_of(folder)).hexdigest()[:12]
     except OSError:
         return folder, ""

@@ -169,7 +169,7 @@ class Lease:
         self._name, self._lost = name, False  # before it stands there, so that it is taken down whatever happens
         self._ended = threading.Event()
         _note_held(self)
-        self._board.post(name, orjson.dumps(about) + b"\n")
+        self._name = name = self._board.post(name, orjson.dumps(about) + b"\n")
         if self._board.seconds_between_beats is not None:
             arguments = (name, self._board.seconds_between_beats, self._ended)
             self._beating = threading.Thread(target=self._keep, args=arguments, name="lease", daemon=True)
@@ -338,8 +338,7 @@ class Roll:
 
     def enter(self, name: str) -> None:
         """Be on the roll. Raises StoreError if the store cannot be written."""
-        claim = f"{name}_{uuid4().hex[:8]}_{place_token()}"
-        self._board.post(claim, b"\n")
+        claim = self._board.post(f"{name}_{uuid4().hex[:8]}_{place_token()}", b"\n")
         with self._lock:
             self._mine[name] = claim
 

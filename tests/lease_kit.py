@@ -130,11 +130,12 @@ class SimulatedBoard:
     def __init__(self, world: World, process: _Process) -> None:
         self._world, self._process = world, process
 
-    def post(self, name: str, about: bytes) -> None:
+    def post(self, name: str, about: bytes) -> str:
         self._process.step()
         self._world.claims.add(name)
         self._world.owners[name] = self._process.number
         self._process.step()
+        return name
 
     def names(self) -> list[str]:
         self._process.step()

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -401,6 +402,30 @@ def test_a_roll_knows_who_lives(shared: Store) -> None:
     assert shared.files(".leases") == []
 
 
+def test_pulses_of_the_dead_are_cleared_away_and_those_of_the_living_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    lease_boards._place.cache_clear()
+    try:
+        folder, token = lease_boards._place()
+        name = f"a__{token}"
+        file = lease_boards.start_pulse(name)
+        (folder / f"dead__{token}").write_bytes(b"")
+        assert (lease_boards.has_pulse(name), lease_boards.has_pulse(f"dead__{token}")) == (True, False)
+        assert lease_boards.has_pulse("elsewhere__0123") is None
+        lease_boards._place.cache_clear()
+        assert lease_boards._place() == (folder, token)
+        assert {path.name for path in folder.iterdir()} == {"token", name}
+        lease_boards.end_pulse(name, file)
+        assert lease_boards.has_pulse(name) is False
+        folder.chmod(0o777)  # anybody may put something there
+        lease_boards._place.cache_clear()
+        assert lease_boards.place_token() == ""
+    finally:
+        lease_boards._place.cache_clear()
+
+
 # Locks
 
 
@@ -417,6 +442,19 @@ def test_a_disk_without_locks_gets_beats(tmp_path: Path, monkeypatch: pytest.Mon
         assert held.is_held()
         assert new_lease(store, UNIT).attempt()
         assert held.ensure()
+    assert not traces(store)
+
+
+def test_who_can_show_no_pulse_is_not_taken_for_dead(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder for temporary files is full."""
+    store = Store(f"{bucket}/{uuid.uuid4().hex}")
+    with monkeypatch.context() as patch:
+        patch.setattr(lease_boards, "start_pulse", lambda name: None)
+        held = new_lease(store, UNIT)
+        held.wait()
+    assert new_lease(store, UNIT).attempt()
+    assert held.is_held()
+    held.release()
     assert not traces(store)
 
 

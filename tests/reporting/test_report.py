@@ -304,6 +304,7 @@ def test_equal_facts_give_equal_bytes(evaluated: Store, settings: Settings, tmp_
     assert not evaluated.damaged(REPORT, manifest)
 
 
+@pytest.mark.slow
 def test_a_damaged_or_older_page_is_written_anew(evaluated: Store, settings: Settings) -> None:
     before = report_bytes(evaluated)
     evaluated.write_bytes(f"{REPORT}/index.html", b"<html>")
@@ -314,6 +315,7 @@ def test_a_damaged_or_older_page_is_written_anew(evaluated: Store, settings: Set
     assert "prompt-echo" in read(evaluated).text
 
 
+@pytest.mark.slow
 def test_pages_of_tasks_that_went_away_go_too(evaluated: Store, settings: Settings) -> None:
     api.evaluate(["prompt-echo"], tasks=["scierc_ner"], settings=settings)
     write_report(evaluated, settings, models=["prompt-echo"])

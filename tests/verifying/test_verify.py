@@ -163,6 +163,7 @@ def test_only_some_tasks(built: Path, verify: Verify) -> None:
     assert all(task.intact == 6 for task in report.tasks), "files are hashed all the same"
 
 
+@pytest.mark.slow
 def test_a_subset_of_windows_with_a_cap_and_other_wordings(tmp_path: Path, verify: Verify) -> None:
     build(
         settings_for(tmp_path / "store", tmp_path),
@@ -238,7 +239,7 @@ def test_missing_files_and_files_without_a_manifest_are_named(copy: Path, verify
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"files": {}}', b"\xff\xfe"], ids=repr)
 def test_a_broken_manifest_is_damage(content: bytes, copy: Path, verify: Verify) -> None:
     (copy / TASK / "manifest.json").write_bytes(content)
-    report = verify(copy)
+    report = verify(copy, tasks=["scierc_ner"], share=0.01)
     assert [each.path for each in task_of(report, "scierc_ner").damage] == [f"{TASK}/manifest.json"]
     assert report.exit_code is ExitCode.FAILED
 
@@ -281,7 +282,7 @@ def test_every_field_is_compared(
     change: Callable[[dict[str, Any]], Any], what: str, copy: Path, verify: Verify
 ) -> None:
     forge(copy, lambda records: change(records[0]))
-    report = verify(copy)
+    report = verify(copy, tasks=["scierc_ner"])
     task = task_of(report, "scierc_ner")
     found = [each.what for each in task.proof.differences]
     assert what in found or (what.startswith("its source") and "it does not fit its window" in found), found
@@ -295,7 +296,7 @@ def test_texts_that_were_fitted_to_a_window_are_fitted_again(name: str, copy: Pa
         lambda records: records[0].update(input=records[0]["input"] + " Trust me."),
         f"instructions/8192/{name}",
     )
-    report = verify(copy)
+    report = verify(copy, tasks=[name])
     assert_forged(report, "input", name)
     assert len(task_of(report, name).proof.differences) == 1
 
@@ -305,7 +306,7 @@ def test_records_that_were_taken_out_or_put_in_twice_are_missed(copy: Path, veri
         del records[0]
 
     forge(copy, change, "instructions/8192/scierc_ner")
-    assert_forged(verify(copy), "its source gives it, and no file has it")
+    assert_forged(verify(copy, tasks=["scierc_ner"]), "its source gives it, and no file has it")
 
 
 def test_a_manifest_that_says_nothing_of_its_making_proves_nothing(copy: Path, verify: Verify) -> None:
@@ -392,14 +393,14 @@ def test_another_source_is_told_from_the_one_it_was_made_of(copy: Path, verify: 
             entry["sha256"] = "0" * 64
 
     reseal(copy, change)
-    report = verify(copy)
+    report = verify(copy, tasks=["scierc_ner"])
     assert "the artifacts were made of 000000000000" in task_of(report, "scierc_ner").proof.not_possible
     assert report.exit_code is ExitCode.BLOCKED
 
 
 def test_another_tokenizer_is_told(copy: Path, verify: Verify) -> None:
     reseal(copy, lambda manifest: manifest["tokenizer"].update(sha256="1" * 64))
-    report = verify(copy)
+    report = verify(copy, tasks=["scierc_ner"])
     assert "tokenizer" in task_of(report, "scierc_ner").proof.not_possible
     assert report.exit_code is ExitCode.BLOCKED
 

@@ -35,7 +35,7 @@ from flows.progress import ArtifactProgress
 from flows.runs import run_name, settings_with
 from flows.states import CACHED, end_state, error_state, naming
 from flows.waiting import wait_for_files
-from flows.work import RETRIED, Crew, alone, done_or_told, time_limit
+from flows.work import RETRIED, Crew, GivenUpError, alone, done_or_told, time_limit, within
 from sciriff.building.options import DEFAULT_CAP, DEFAULT_SEED, DEFAULT_WINDOWS, BuildOptions
 from sciriff.building.outcome import TaskOutcome, exit_code_of
 from sciriff.building.task import folder
@@ -69,12 +69,16 @@ def fetch_source(source: str, build: Build, hours: float) -> Any:
 def whole_key(_context: TaskRunContext, parameters: Mapping[str, Any]) -> str | None:
     """``cache_key_fn``: the build key if the store holds whole artifacts of it, else None: nothing is remembered."""
     build, name = parameters["build"], parameters["name"]
-    key: str = "" if parameters["force"] else build.key(name)
-    windows = parameters["options"].windows
-    try:
+
+    def look() -> str | None:
+        key: str = "" if parameters["force"] else build.key(name)
+        windows = parameters["options"].windows
         whole = key and all(build.store.intact(folder(window, name), key) for window in windows)
         return key if whole and read_result(build.store, name) is not None else None
-    except SciriffError:  # a store that is away: the task itself says so, and is tried again
+
+    try:
+        return within(parameters["hours"], f"look for {name}", look, "")
+    except (SciriffError, GivenUpError):  # the task itself tells what is wrong, and is tried again where that may help
         return None
 
 

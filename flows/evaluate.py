@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prefect import flow, task
@@ -67,7 +67,8 @@ def score(evaluation: Evaluation, hours: float) -> Any:
     """Score all replies and write the facts."""
 
     def work() -> State[Any]:
-        return Completed(message=f"{evaluation.score()} of {len(evaluation.runs)} models x tasks scored")
+        message = f"{evaluation.score()} of {len(evaluation.runs)} models x tasks scored"
+        return _whole(evaluation, [message])
 
     return done_or_told("score", work, hours, "run the same again: what is scored is not scored again")
 
@@ -79,9 +80,17 @@ def have_judged(evaluation: Evaluation, hours: float) -> Any:
     def work() -> State[Any]:
         judged = evaluation.have_judged()
         told = sorted({f"{task} of {model}: {report}" for (model, task), report in judged.items()})
-        return Completed(message="\n".join(told) or "nothing to judge")
+        return _whole(evaluation, told or ["nothing to judge"])
 
     return done_or_told("judge", work, hours, "run the same again: what is judged is not judged again")
+
+
+def _whole(evaluation: Evaluation, told: Sequence[str]) -> State[Any]:
+    """The state of a stage that went through; failed, and tried again, if something may go better at the next try."""
+    if not evaluation.is_worth_another_try:
+        return Completed(message="\n".join(told))
+    failed = [f"{model} {task}: {why}" for (model, task), why in evaluation.failures.items()]
+    return Failed(message="\n".join([*told, *failed]), data={"may_pass": True})
 
 
 @task(task_run_name="index and report", **RETRIED)
@@ -230,7 +239,7 @@ def _evaluate(evaluation: Evaluation, progress: ArtifactProgress, hours: float) 
         model: stage(predict, f"asked {model}", evaluation.endpoint(model), model=model) for model in evaluation.models
     }
     evaluation.close()
-    if not (scored := stage(score, "scored")).is_completed():
+    if not _went_through(scored := stage(score, "scored")):
         return passed_on(scored)
     judged = stage(have_judged, "judged", evaluation.judge_endpoint)
     published = stage(publish, "index and report made")
@@ -238,10 +247,14 @@ def _evaluate(evaluation: Evaluation, progress: ArtifactProgress, hours: float) 
     if not isinstance(report, EvaluationReport):
         return passed_on(published)
     publish_evaluation(evaluation.store, report)
-    given_up = [state for state in asked.values() if not isinstance(state.result(raise_on_failure=False), Mapping)]
-    lost = [str(state.message) for state in (*given_up, judged) if not state.is_completed()]
+    lost = [str(state.message) for state in (*asked.values(), judged) if not _went_through(state)]
     code = ExitCode.FAILED if lost else report.exit_code
     return end_state(code, "\n".join([summary_of(report), *lost]))
+
+
+def _went_through(state: State[Any]) -> bool:
+    """Whether a stage came to its end; what failed in it is in the report then."""
+    return state.is_completed() or isinstance(state.result(raise_on_failure=False), Mapping)
 
 
 def publish_evaluation(store: Store, report: EvaluationReport) -> None:

@@ -171,6 +171,7 @@ class Evaluation:
 
     Attributes:
         models: names of the models, in the order asked for.
+        is_worth_another_try: whether something went wrong in the last stage that may go better later.
     """
 
     def __init__(
@@ -210,9 +211,9 @@ class Evaluation:
         self.purse = Purse()
         self._asked: dict[str, Asking[ModelPlan]] = {}
         self._runs: dict[str, list[Run]] = {}
-        self._may_pass: set[str] = set()
         self._recorded: list[Recorded] = []
         self._judged: dict[tuple[str, str], JudgeReport] = {}
+        self.is_worth_another_try = False
         self._told_before: dict[str, tuple[dict[tuple[str, str], str], dict[tuple[str, str], str]]] = {}
         self._is_agreed = False
         self._open = ExitStack()
@@ -338,7 +339,7 @@ class Evaluation:
         """Ask a model, and note its runs. What goes wrong is told of the model or task; the others go on."""
         spec, asking, spent = self._specs[model], self._asked.get(model), self.purse.spent
         self._runs[model] = []
-        self._may_pass.discard(model)
+        self.is_worth_another_try = False
         if spec.backend == "baseline":
             self._forget(model)
             for task, instances in self.instances.items():
@@ -361,7 +362,7 @@ class Evaluation:
             cost=self.purse.spent - spent,
             failures=failures,
             waiting=waiting,
-            may_pass=model in self._may_pass,
+            may_pass=self.is_worth_another_try,
         )
 
     def _forget(self, model: str) -> None:
@@ -382,7 +383,7 @@ class Evaluation:
             self._note(model, self.instances[task], predictions)
             if problem := without_reply(asking.plan.tasks[task], asking.ledger):
                 self.failures[model, task] = problem
-                self._may_pass.add(model)
+                self.is_worth_another_try = True
 
     def _note(self, model: str, instances: InstanceSet, predictions: Predictions) -> None:
         self._runs.setdefault(model, []).append(
@@ -406,10 +407,11 @@ class Evaluation:
         where = self.waiting if error.exit_code is ExitCode.BLOCKED else self.failures
         where[model, task] = str(error)
         if can_pass(error):
-            self._may_pass.add(model)
+            self.is_worth_another_try = True
 
     def _begin(self, stage: str) -> None:
         """Take back what an earlier try of the stage has told."""
+        self.is_worth_another_try = False
         failures, waiting = self._told_before.setdefault(stage, (dict(self.failures), dict(self.waiting)))
         self.failures, self.waiting = dict(failures), dict(waiting)
 

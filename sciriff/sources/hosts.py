@@ -27,7 +27,7 @@ def hosts_asked(source_id: str, files: Collection[str], settings: Settings) -> l
         return []
     try:
         source = catalogue.source(source_id)
-        mirror = load_mirror(settings.mirror) if settings.mirror else None
+        mirror = load_mirror(settings.mirror, settings) if settings.mirror else None
         missing = [
             file.url
             for key, file in source.files.items()

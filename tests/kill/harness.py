@@ -317,6 +317,7 @@ class Life:
         """Run all commands, each killed where the plan of it says, as far as it comes there."""
         for name in COMMANDS:
             self.place.before(name)
+            self._finished = self._look()
             for kill in plan.get(name, ()):
                 if not self._killed(name, kill):
                     break

@@ -411,7 +411,8 @@ def _explained(error: Exception, where: str, attempts: int) -> Exception:
             )
         return translate_boto_error(error)  # type: ignore[no-any-return]
     if _may_pass(error):
-        return S3Error(f"{error}{tried}", f"check that the server runs and can be reached, and {_ADDRESS}; {_AGAIN}")
+        what = str(error) or f"no answer within {REQUEST_SECONDS} s"
+        return S3Error(f"{what}{tried}", f"check that the server runs and can be reached, and {_ADDRESS}; {_AGAIN}")
     if isinstance(error, BotoCoreError):
         return S3Error(str(error), f"check the S3 settings: {_ADDRESS}, {_KEYS} and the region")
     return error

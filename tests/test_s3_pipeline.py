@@ -301,6 +301,7 @@ def evaluation_error(settings: Settings) -> str:
     return "; ".join(report.failures.values())
 
 
+@pytest.mark.slow
 def test_what_was_there_stays_when_the_store_breaks(built: Settings, s3_proxy: Proxy) -> None:
     evaluate(["gold"], store=Store.of(built), settings=built, tasks=["scierc_ner"])
     before = contents(built)

@@ -472,7 +472,7 @@ def test_a_store_that_fills_up_fails_what_it_failed(lab: Lab, monkeypatch: pytes
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "publish", full)
-        require_one_failure(lab.build(), "scicite_classification", "No space left on device", "has room")
+        require_one_failure(lab.build(), "scicite_classification", "No space left on device", "make room there")
     assert not (lab.store / ".staging").exists()
     assert states(lab.build()) == {
         name: "built" if name == "scicite_classification" else "already done" for name in TASKS

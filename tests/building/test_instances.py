@@ -231,7 +231,9 @@ def test_a_formatter_that_breaks_off_keeps_what_it_gave(tmp_path: Path, monkeypa
 
 
 def test_a_missing_variable_is_an_error_of_the_task(tmp_path: Path) -> None:
-    with pytest.raises(TaskFileError, match=r"my_task\.yaml, template 0: the template uses 'answer', which .* not provide"):
+    with pytest.raises(
+        TaskFileError, match=r"my_task\.yaml, template 0: the template uses 'answer', which .* not provide"
+    ):
         make(recipe(), "train", rows({"text": "One."}), WINDOWS, tmp_path)
 
 

@@ -160,7 +160,7 @@ def data_options(verb: _Decorated) -> _Decorated:
         window_option,
         click.option(
             "--data",
-            metavar="built|published|PATH",
+            metavar="built|published|PATH|URL",
             default="built",
             show_default=True,
             help="Instances built here, those published as allenai/SciRIFF, or a file or folder of your own.",

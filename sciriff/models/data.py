@@ -1,7 +1,7 @@
-"""Which instances a model is evaluated on: ``built`` here, ``published`` by the authors of SciRIFF, or a path.
+"""Which instances a model is evaluated on: ``built`` here, ``published`` by the authors of SciRIFF, or a path or URL.
 
 The published ones are the Parquet files of ``allenai/SciRIFF`` on the Hub: source ``sciriff`` of the catalogue, with
-mirror, cache and lock like any other. A path is a file of instances (JSON lines or Parquet) in the shape of the
+mirror, cache and lock like any other. A path or URL is a file of instances (JSON lines or Parquet) in the shape of the
 published ones (``input``, ``output``, ``_instance_id``), or a folder of them: ``SPLIT.jsonl``, ``TASK/SPLIT.jsonl`` or
 ``TASK.jsonl``, and the same with ``.parquet``. A file may hold several tasks; an instance's task is what stands before
 the first colon of its id.
@@ -13,12 +13,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sciriff.building.progress import Progress, Silent, Transfers
 from sciriff.errors import SourceError, StoreError, UsageError
 from sciriff.hashing import digest, file_sha256
+from sciriff.models.data_place import SUFFIXES, Place, find_place
 from sciriff.models.instances import (
     InstanceSet,
     NotBuiltError,
@@ -37,7 +38,6 @@ BUILT, PUBLISHED = "built", "published"
 SOURCE = "sciriff"
 
 _KEY = re.compile(r"(?P<window>\d+)-(?P<split>[a-z]+)-\d+")
-_SUFFIXES = (".jsonl", ".parquet")
 _COLUMNS = ("_instance_id", "input", "output", "_document_id")
 _ROWS_AT_ONCE = 1_000
 _FILES_REMEMBERED = 4
@@ -63,18 +63,18 @@ def load_data(
     """Read the instances of one evaluation task.
 
     Args:
-        data: ``built``, ``published``, or the path of a file or folder.
+        data: ``built``, ``published``, or the path or URL of a file or folder.
         task: task name.
         window: context window in tokens; of a path only told in the results.
         split: ``train``, ``validation`` or ``test``; of a single file only told in the results.
         limit: at most so many instances: a random sample by instance id, the same for every model; None for all.
         store: where built ones lie.
-        settings: how published ones are fetched.
+        settings: how published ones are fetched, and URLs opened.
         progress: where transfers are shown.
 
     Raises:
         NotBuiltError: if there are no such instances; says what to do.
-        UsageError: if there is no such path, or the published data has no such window and split.
+        UsageError: if there is no such path or URL, or the published data has no such window and split.
         SourceError: if the published files cannot be had.
         StoreError: if a file is not what it should be; names file and line.
     """
@@ -82,20 +82,20 @@ def load_data(
         return load_instances(store, task, window, split, limit)
     if data == PUBLISHED:
         return _published(task, window, split, limit, settings, progress or Silent())
-    return _from_path(Path(data).expanduser(), task, window, split, limit)
+    return _from_place(find_place(data, settings), task, window, split, limit)
 
 
 def require_data(data: str, window: int, split: str, settings: Settings, progress: Progress | None = None) -> None:
     """Make sure, once and before any task, that other data than built ones can be had; published ones are fetched.
 
     Raises:
-        UsageError: if there is no such path, or the published data has no such window and split.
+        UsageError: if there is no such path or URL, or the published data has no such window and split.
         SourceError: if the published files cannot be had.
     """
     if data == PUBLISHED:
         _acquire(window, split, settings, progress or Silent())
     elif data != BUILT:
-        _require_path(Path(data).expanduser())
+        find_place(data, settings)
 
 
 def _published(
@@ -129,26 +129,23 @@ def _is(part: re.Match[str], window: int, split: str) -> bool:
     return (part["window"], part["split"]) == (str(window), split)
 
 
-def _from_path(path: Path, task: str, window: int, split: str, limit: int | None) -> InstanceSet:
-    _require_path(path)
+def _from_place(place: Place, task: str, window: int, split: str, limit: int | None) -> InstanceSet:
+    path = place.path
     found = [path] if path.is_file() else list(_candidates(path, task, split))
     if not found:
         raise NoInstancesError(
-            f"data {path}: the folder has neither {split}.jsonl, {task}/{split}.jsonl nor {task}.jsonl (or .parquet)"
+            f"data {place.name}: the folder has neither {split}.jsonl, {task}/{split}.jsonl nor {task}.jsonl "
+            "(or .parquet)"
         )
-    file = found[0]
-    rows = _read_once(file.resolve(), file_sha256(file), str(file)).get(task, ())
-    return _instance_set(rows, task, window, split, limit, str(path), str(file), f"data of {path.name}")
-
-
-def _require_path(path: Path) -> None:
-    if not path.exists():
-        raise UsageError(f"data {path}: there is no such file or folder; give {BUILT}, {PUBLISHED} or a path")
+    file, name = found[0], place.name_of(found[0])
+    rows = _read_once(file.resolve(), file_sha256(file), name).get(task, ())
+    note = f"data of {PurePosixPath(place.name).name}"
+    return _instance_set(rows, task, window, split, limit, place.name, name, note)
 
 
 def _candidates(folder: Path, task: str, split: str) -> Iterator[Path]:
     for stem in (f"{task}/{split}", task, split):
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             if (path := folder / f"{stem}{suffix}").is_file():
                 yield path
 

@@ -184,3 +184,44 @@ def test_parquet_without_the_columns_names_the_row(tmp_path: Path) -> None:
 def test_a_path_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageError, match=r"data publishd: there is no such file or folder; give built, published or"):
         load("publishd", Settings())
+
+
+def test_a_folder_at_a_url_is_copied_once_and_anew_when_it_changes(tmp_path: Path) -> None:
+    import fsspec
+
+    there = fsspec.filesystem("memory")
+    url = f"memory://{tmp_path.name}/data"
+
+    def put(name: str, number: int) -> None:
+        there.pipe_file(f"/{tmp_path.name}/data/{name}", write_lines(tmp_path / "x.jsonl", rows(number)).read_bytes())
+
+    put("biored_ner/validation.jsonl", 3)
+    there.pipe_file(f"/{tmp_path.name}/data/notes.txt", b"not data")
+    settings = Settings(offline=True, cache=tmp_path / "cache")
+    store = Store(str(tmp_path / "store"))
+
+    def load() -> InstanceSet:
+        require_data(url, 4096, "validation", settings)
+        return load_data(url, "biored_ner", 4096, "validation", store=store, settings=settings)
+
+    first = load()
+    assert (len(first.instances), first.data) == (3, url)
+    assert first.path == f"{url}/biored_ner/validation.jsonl"
+    copies = sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert [path.name for path in copies] == ["validation.jsonl"]
+    written = copies[0].stat().st_mtime_ns
+    load()
+    assert copies[0].stat().st_mtime_ns == written
+    put("biored_ner/validation.jsonl", 5)
+    assert len(load().instances) == 5
+
+
+def test_a_file_at_a_url_and_one_that_is_not_there(tmp_path: Path) -> None:
+    settings = Settings(offline=True, cache=tmp_path / "cache")
+    store = Store(str(tmp_path / "store"))
+    file = write_parquet(tmp_path / "some" / "mine.parquet", rows(2))
+    found = load_data(file.as_uri(), "biored_ner", 4096, "test", store=store, settings=settings)
+    assert (len(found.instances), found.path, found.note) == (2, file.as_uri(), "data of mine.parquet")
+    for url in (f"memory://{tmp_path.name}/nowhere", (tmp_path / "nothing.jsonl").as_uri()):
+        with pytest.raises(UsageError, match=f"data {url}: there is no such file or folder"):
+            require_data(url, 4096, "validation", settings)

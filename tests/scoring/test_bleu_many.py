@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sciriff.scoring.metrics import bleu_many
 from sciriff.scoring.metrics.bleu import bleu_counts
 from sciriff.scoring.metrics.bleu_many import bleu_counts_of
 from sciriff.scoring.outcome import Reply
@@ -46,3 +48,9 @@ def test_what_is_counted_ahead_changes_no_score() -> None:
         count_ahead([(reply, ahead) for reply in replies])
         assert len(ahead.bleu) >= 5
         assert [score(task, reply, ahead) for reply in replies] == [score(task, reply, alone) for reply in replies]
+
+
+def test_words_that_are_forgotten_are_numbered_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bleu_many, "_WORDS_KEPT", 4)
+    pairs = [(f"the cat {number} sat, {'long' * number}.", f"the cat {number // 2} sat.") for number in range(20)]
+    assert [bleu_counts_of([pair])[0] for pair in pairs] == [bleu_counts(*pair) for pair in pairs]

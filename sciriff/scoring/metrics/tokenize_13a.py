@@ -19,19 +19,27 @@ _STOP_NOT_BEFORE_DIGIT = re.compile(r"([.,])([^0-9])")
 _HYPHEN_AFTER_DIGIT = re.compile(r"([0-9])(-)")
 
 _WORDS_KEPT = 1 << 15
-_LONGEST_KEPT = 40
+LONGEST_KEPT = 40
+"""Longer words hardly come again."""
 
 
 def tokenize_13a(text: str) -> list[str]:
     """Split a text into 13a tokens; case is kept."""
+    return list(chain.from_iterable(map(tokens_of_word, words_13a(text))))
+
+
+def words_13a(text: str) -> list[str]:
+    """Words of a text, each of which is cut up into tokens without regard to the others."""
     text = text.replace("<skipped>", "").replace("-\n", "")
     if "&" in text:
         for entity, character in _ENTITIES:
             text = text.replace(entity, character)
-    tokens: list[str] = []
-    for word in text.split():
-        tokens += _known_parts(word) if len(word) <= _LONGEST_KEPT else _parts(word)
-    return tokens
+    return text.split()
+
+
+def tokens_of_word(word: str) -> tuple[str, ...]:
+    """Tokens of one of the :func:`words_13a`."""
+    return _known_parts(word) if len(word) <= LONGEST_KEPT else _parts(word)
 
 
 def _parts(word: str) -> tuple[str, ...]:
@@ -54,7 +62,7 @@ _kept_pieces = lru_cache(maxsize=_WORDS_KEPT)(_piece_parts)
 
 
 def _known_pieces(piece: str) -> tuple[str, ...]:
-    return _kept_pieces(piece) if len(piece) <= _LONGEST_KEPT else _piece_parts(piece)
+    return _kept_pieces(piece) if len(piece) <= LONGEST_KEPT else _piece_parts(piece)
 
 
 def _set_apart(text: str, pattern: re.Pattern[str], group: int) -> str:

@@ -119,7 +119,13 @@ def _write(path: Path, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def read_predictions(store: Store, path: str, limit: int | None = None, sha256: str = "") -> Iterator[dict[str, Any]]:
-    """The lines of a predictions artifact, in order; at most so many.
+    """The lines of a predictions artifact, in order; at most so many. Raises as :func:`prediction_lines`."""
+    for line in prediction_lines(store, path, limit, sha256):
+        yield load_json(line)
+
+
+def prediction_lines(store: Store, path: str, limit: int | None = None, sha256: str = "") -> Iterator[bytes]:
+    """The same, as they are written.
 
     Raises:
         ReplacedError: at the end, if a hash is given and what was read has another one.
@@ -130,7 +136,7 @@ def read_predictions(store: Store, path: str, limit: int | None = None, sha256: 
         for number, line in enumerate(stream):
             is_wanted = limit is None or number < limit
             if is_wanted:
-                yield load_json(line)
+                yield line
             elif not sha256:
                 return
             hasher.update(line)

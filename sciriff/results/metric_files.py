@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from sciriff.hashing import digest
-from sciriff.models.lines import dump_line
-from sciriff.models.predictions import read_predictions
+from sciriff.models.lines import dump_line, load_json
+from sciriff.models.predictions import prediction_lines
 from sciriff.results.facts import Run
 from sciriff.results.tables import metrics_folder
 from sciriff.scoring.outcome import Profile
@@ -23,6 +23,8 @@ from sciriff.scoring.shapes import Metrics
 from sciriff.store import MANIFEST, SCHEMA_VERSION, Store
 
 _RAW = "raw_predictions.jsonl"
+_PROMPT, _REPLY = b'"prompt":"', b'","reply":'
+_WRITTEN_AT_ONCE = 1 << 20
 
 Entry = dict[str, Any]
 """What a manifest says of a file."""
@@ -59,14 +61,14 @@ def _kept_raw(run: Run, folder: str, store: Store) -> Entry | None:
 def _write_raw(run: Run, folders: Mapping[Profile, str], store: Store) -> dict[Profile, Entry]:
     with store.workspace() as workspace:
         files = {profile: _HashedFile(workspace / profile.value) for profile in folders}
-        for prediction in read_predictions(store, run.predictions, run.sample_limit, run.predictions_sha256):
+        for line in prediction_lines(store, run.predictions, run.sample_limit, run.predictions_sha256):
+            start, prediction = _parted(line)
             reply = prediction["reply"]
             lines: dict[str | None, bytes] = {}
             for profile, file in files.items():
                 cleaned = None if reply is None else (clean_original if profile is Profile.ORIGINAL else clean)(reply)
                 if cleaned not in lines:
-                    record = {"prompt": prediction["prompt"], "pred": cleaned, "ref": prediction["reference"]}
-                    lines[cleaned] = dump_line(record)
+                    lines[cleaned] = _raw_line(start, prediction, cleaned)
                 file.write(lines[cleaned])
         entries = {profile: file.close() for profile, file in files.items()}
         for profile, folder in folders.items():
@@ -75,11 +77,35 @@ def _write_raw(run: Run, folders: Mapping[Profile, str], store: Store) -> dict[P
     return entries
 
 
+def _parted(line: bytes) -> tuple[bytes, dict[str, Any]]:
+    """The prompt of a prediction as the start of a line of ours, and the other fields.
+
+    Prompts are long, so they are passed on as they are spelt. In a string a quote has a backslash before it: ``","``
+    after the prompt's start is its end, or lies in it and no reply follows. Where it cannot be done, the start is empty
+    and the prompt is a field.
+    """
+    opening = line.find(_PROMPT)
+    closing = line.find(b'","', opening + len(_PROMPT))
+    if opening < 0 or not line.startswith(_REPLY, closing) or _may_hold_surrogates(line):
+        return b"", load_json(line)
+    return b"{" + line[opening : closing + 2], load_json(line[:opening] + line[closing + 2 :])
+
+
+def _may_hold_surrogates(line: bytes) -> bool:
+    """A line with a lone surrogate is spelt in another way, all in ASCII."""
+    return line.isascii() and b"\\ud" in line
+
+
+def _raw_line(start: bytes, prediction: Mapping[str, Any], cleaned: str | None) -> bytes:
+    rest = {"pred": cleaned, "ref": prediction["reference"]}
+    return start + dump_line(rest)[1:] if start else dump_line({"prompt": prediction["prompt"], **rest})
+
+
 class _HashedFile:
     """A file that is hashed while it is written."""
 
     def __init__(self, path: Path) -> None:
-        self._stream = path.open("wb")
+        self._stream = path.open("wb", buffering=_WRITTEN_AT_ONCE)
         self._hasher, self._size = hashlib.sha256(), 0
 
     def write(self, data: bytes) -> None:

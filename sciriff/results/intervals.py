@@ -137,13 +137,21 @@ def weighted_sums(statistics: Array, blocks: Iterable[Array], draws: int) -> Arr
     Returns:
         (draws, ..., columns).
     """
-    flat = statistics.reshape(len(statistics), -1)
-    sums = np.empty((flat.shape[1], draws))
+    distinct, places = _distinct_columns(statistics.reshape(len(statistics), -1))
+    sums = np.empty((distinct.shape[1], draws))
     start = 0
     for block in blocks:
-        sums[:, start : start + len(block)] = (block @ flat).T
+        sums[:, start : start + len(block)] = (block @ distinct).T
         start += len(block)
-    return np.moveaxis(sums.reshape(*statistics.shape[1:], draws), -1, 0)
+    return np.moveaxis(sums[places].reshape(*statistics.shape[1:], draws), -1, 0)
+
+
+def _distinct_columns(table: Array) -> tuple[Array, list[int]]:
+    """The columns of a table, each once, and where each is found: runs over the same samples have many in common."""
+    places: dict[bytes, int] = {}
+    where = [places.setdefault(column.tobytes(), len(places)) for column in table.T]
+    first = [where.index(place) for place in range(len(places))]
+    return table[:, first], where
 
 
 def drawn_together(tables: Mapping[Key, Array], draw: Callable[[Array], Array]) -> Iterator[tuple[Key, Array]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sciriff.results.schema import STATISTICS
@@ -40,15 +41,27 @@ def _vectors(connection: DuckDBPyConnection) -> dict[tuple[str, Profile], dict[t
     found: dict[tuple[str, Profile], dict[tuple[Setting, str], Vector]] = defaultdict(dict)
     connection.execute("SET threads = 1")  # sums of fractions depend on their order in the last digit
     for setting in SETTINGS:
-        sums = ", ".join(f"coalesce(sum({name}) FILTER ({_CONDITIONS[setting]}), 0)" for name in names)
-        query = f"SELECT run_id, profile, metric, {sums} FROM scores GROUP BY ALL ORDER BY ALL"
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
+        # A condition on each sum (FILTER) would be tested that many times.
+        query = (
+            f"SELECT run_id, profile, metric, {sums} FROM scores WHERE {_CONDITIONS[setting]} GROUP BY ALL ORDER BY ALL"
+        )
         for run_id, profile, metric, *values in connection.execute(query).fetchall():
             kind = KINDS[kinds[metric]]
             by_name = dict(zip(names, values, strict=True))
             columns = [_number(by_name[name]) for name in kind._fields]
             found[run_id, Profile(profile)][setting, metric] = kind(*columns)
     connection.execute("RESET threads")
+    for key, vectors in found.items():
+        found[key] = _of_no_rows(vectors, kinds) | vectors
     return found
+
+
+def _of_no_rows(
+    vectors: Mapping[tuple[Setting, str], Vector], kinds: Mapping[str, str]
+) -> dict[tuple[Setting, str], Vector]:
+    """The sums of the same metrics over no samples, for settings that have none."""
+    return {(setting, metric): KINDS[kinds[metric]]() for setting in SETTINGS for _, metric in vectors}
 
 
 def _number(value: Any) -> Any:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 INDEX = "results/metrics.duckdb"
 _NO_SPACE = "No space left"
 _ATTEMPTS = 5
+_FILLED_BY: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
+"""Several threads would first put the rows of many small files in order, a third more work in all."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def _build(store: Store, facts: _Facts, key: str, path: Path, where: str) -> Non
         path.parent.mkdir(parents=True, exist_ok=True)
         with store.workspace() as folder:  # on the file system of the index, so that the swap is a rename
             fresh = folder / path.name
-            with duckdb.connect(str(fresh)) as connection:
+            with duckdb.connect(str(fresh), config=_FILLED_BY) as connection:
                 connection.begin()  # or each of some hundred statements waits for the disk
                 _fill(connection, store, facts, key)
                 connection.commit()

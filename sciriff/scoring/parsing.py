@@ -158,7 +158,7 @@ def parse(text: str, shape: Shape) -> Parsed:
         if not candidates:
             return Parsed(shape.default_value(), ParseStatus.EXTRACT_FAILURE)
         return Parsed(max(candidates, key=lambda candidate: _fit(candidate, shape)), ParseStatus.EXTRACT_SUCCESS)
-    if _too_deep(value):
+    if _can_be_too_deep(text) and _too_deep(value):
         return Parsed(shape.default_value(), ParseStatus.EXTRACT_FAILURE)
     if value is None or value == "null":
         status = ParseStatus.VALID_JSON if shape.nullable else ParseStatus.NULL_JSON
@@ -182,7 +182,7 @@ def _embedded(text: str, shape: Shape) -> Iterator[Any]:
     """Values of the right container type in a text, in order, none inside another."""
     opening = _OPENINGS[shape.container]
     broken = False
-    place = opening.search(text)
+    place, can_be_too_deep = opening.search(text), _can_be_too_deep(text)
     while place:
         try:
             value, end = _LENIENT.raw_decode(text, place.start())
@@ -192,7 +192,7 @@ def _embedded(text: str, shape: Shape) -> Iterator[Any]:
             end = place.start() + 1
             broken = broken or (shape.item == "list" and _LIST_IN_LIST.match(text, place.start()) is not None)
         else:
-            if not _too_deep(value) and not (broken and _is_flat(value)):
+            if not (can_be_too_deep and _too_deep(value)) and not (broken and _is_flat(value)):
                 yield value
         place = opening.search(text, end)
 
@@ -217,6 +217,11 @@ def _fit(value: Any, shape: Shape) -> int:
     right = (str, int, float) if shape.item == "string" else (list,)
     wrong_kind = shape.item == "string" and not any(isinstance(item, str) for item in value)
     return int(bool(value) and not wrong_kind and all(isinstance(item, right) for item in value))
+
+
+def _can_be_too_deep(text: str) -> bool:
+    """Whether a text has brackets enough; to look through its value takes longer."""
+    return text.count("[") + text.count("{") > MAX_DEPTH
 
 
 def _too_deep(value: Any) -> bool:

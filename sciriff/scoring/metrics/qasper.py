@@ -88,12 +88,13 @@ def qasper_parts(prediction: QasperAnswer, reference: QasperAnswer, *, both_empt
     """
     has_answer, has_evidence = prediction.answer is not None, prediction.evidence is not None
     answer_scores = _answer_scores(prediction.answer, reference.answer, both_empty)
-    evidence_f1 = _part_f1(prediction.evidence, reference.evidence, both_empty)
+    answer_points = {name: MeanParts(value, 1) for name, value in answer_scores.items()}
+    evidence_points = MeanParts(_part_f1(prediction.evidence, reference.evidence, both_empty), 1)
     return {
-        **{name: MeanParts(value, 1) for name, value in answer_scores.items()},
-        **{f"{name}_parsed": MeanParts(value, 1) if has_answer else _NONE for name, value in answer_scores.items()},
-        "evidence_f1": MeanParts(evidence_f1, 1),
-        "evidence_f1_parsed": MeanParts(evidence_f1, 1) if has_evidence else _NONE,
+        **answer_points,
+        **{f"{name}_parsed": points if has_answer else _NONE for name, points in answer_points.items()},
+        "evidence_f1": evidence_points,
+        "evidence_f1_parsed": evidence_points if has_evidence else _NONE,
         "answer_parsed": MeanParts(float(has_answer), 1),
         "evidence_parsed": MeanParts(float(has_evidence), 1),
         "answer_is_text": MeanParts(float(prediction.answer_is_text), 1) if has_answer else _NONE,

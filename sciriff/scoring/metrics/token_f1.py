@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_ARTICLES = frozenset(("a", "an", "the"))
+_ARTICLE = re.compile(r"\b(a|an|the)\b")
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 _TEXTS_KEPT = 32
@@ -17,7 +18,11 @@ _PAIRS_KEPT = 8
 
 def squad_tokens(text: str) -> list[str]:
     """Lower-case words of a text without ASCII punctuation and without the articles a, an, the."""
-    return _ARTICLES.sub(" ", text.lower().translate(_WITHOUT_PUNCTUATION)).split()
+    text = text.lower().translate(_WITHOUT_PUNCTUATION)
+    words = text.split()
+    if "".join(words).isalnum():  # no word has a boundary inside, so that an article is a word of its own
+        return [word for word in words if word not in _ARTICLES]
+    return _ARTICLE.sub(" ", text).split()
 
 
 def token_counts(text: str) -> dict[str, int]:

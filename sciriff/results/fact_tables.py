@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,32 +65,22 @@ def scores_table(
     documents = pa.array([sample.document_id for sample in samples], pa.string())
     blocks = []
     for profile in Profile:
-        parsed = np.array([sample.scores[profile].parsed for sample in samples], dtype=bool)
-        found = _vectors(samples, profile)
+        scores = [sample.scores[profile] for sample in samples]
+        parsed = np.array([score.parsed for score in scores], dtype=bool)
+        all_vectors = [score.vectors for score in scores]
         for metric, kind in metrics:
-            places, numbers = found.get(metric, ([], []))
-            if not places:
+            found = [vectors.get(metric) for vectors in all_vectors]
+            known = [vector for vector in found if vector is not None]
+            if not known:
                 continue
-            rows = pa.array(places, pa.int32())
-            columns = {
-                "instance_id": ids.take(rows),
-                "document_id": documents.take(rows),
-                "parsed": parsed[places],
-                **_statistics(np.array(numbers, dtype=np.float64).reshape(len(places), -1), kind, profile),
-            }
-            blocks.append(_table(SCORES, {**shared, "profile": profile.value, "metric": metric}, columns, len(places)))
+            numbers = np.fromiter(chain.from_iterable(known), np.float64).reshape(len(known), -1)
+            columns = {"instance_id": ids, "document_id": documents, "parsed": pa.array(parsed)}
+            if len(known) < len(found):
+                places = pa.array(np.flatnonzero([vector is not None for vector in found]))
+                columns = {name: column.take(places) for name, column in columns.items()}
+            columns |= _statistics(numbers, kind, profile)
+            blocks.append(_table(SCORES, {**shared, "profile": profile.value, "metric": metric}, columns, len(known)))
     return pa.concat_tables(blocks) if blocks else _table(SCORES, {}, {}, 0)
-
-
-def _vectors(samples: Sequence[ScoredSample], profile: Profile) -> dict[str, tuple[list[int], list[float]]]:
-    """Metric -> places of the samples that have it, and their statistics end to end."""
-    found: dict[str, tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
-    for place, sample in enumerate(samples):
-        for metric, vector in sample.scores[profile].vectors.items():
-            places, numbers = found[metric]
-            places.append(place)
-            numbers.extend(vector)
-    return found
 
 
 def judges_table(row: Mapping[str, Any]) -> pa.Table:

@@ -173,11 +173,13 @@ def _scored_rows(task: EvalTask, rows: Sequence[Mapping[str, Prediction]]) -> It
     texts = dict.fromkeys(prediction["reference"] for row in rows for prediction in row.values())
     references = {text: prepare(task, text) for text in texts}
     found = [
-        (run_id, prediction, references[prediction["reference"]]) for row in rows for run_id, prediction in row.items()
+        (run_id, prediction, _reply(prediction), references[prediction["reference"]])
+        for row in rows
+        for run_id, prediction in row.items()
     ]
-    count_ahead([(_reply(prediction), reference) for _, prediction, reference in found])
-    for run_id, prediction, reference in found:
-        yield run_id, scored_sample(task, prediction, reference)
+    count_ahead([(reply, reference) for _, _, reply, reference in found])
+    for run_id, prediction, reply, reference in found:
+        yield run_id, scored_sample(task, prediction, reply, reference)
 
 
 @contextmanager
@@ -192,9 +194,8 @@ def without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def scored_sample(task: EvalTask, prediction: Prediction, reference: Reference) -> ScoredSample:
+def scored_sample(task: EvalTask, prediction: Prediction, reply: Reply, reference: Reference) -> ScoredSample:
     """Score one line of a predictions artifact."""
-    reply = _reply(prediction)
     return ScoredSample(
         instance_id=prediction["instance_id"],
         document_id=prediction.get("document_id") or prediction["instance_id"],

@@ -100,19 +100,31 @@ class Server:
         )
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """Ask the server's API; when SQLite is busy it says 503."""
+        """Ask the server's API."""
         request = urllib.request.Request(
             f"{self.api_url}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        for wait in (0.5, 1.0, 2.0, 4.0):
+        return json.loads(self._answer(request))
+
+    def delete(self, path: str) -> None:
+        """Remove something by the server's API; what is gone already may be."""
+        with suppress(FileNotFoundError):
+            self._answer(urllib.request.Request(f"{self.api_url}/{path}", method="DELETE"))
+
+    def _answer(self, request: urllib.request.Request) -> bytes:
+        """What the server says; when SQLite is busy it says 503."""
+        for wait in (0.5, 1.0, 2.0, 4.0, 8.0):
             try:
                 with urllib.request.urlopen(request, timeout=60) as response:
-                    return json.load(response)
+                    said: bytes = response.read()
+                    return said
             except urllib.error.HTTPError as error:
+                if error.code == 404:
+                    raise FileNotFoundError(request.full_url) from error
                 if error.code != 503:
                     raise
                 time.sleep(wait)
-        pytest.fail(f"the server is too busy to answer {path}")
+        pytest.fail(f"the server is too busy to answer {request.full_url}")
 
 
 def common_settings(home: Path) -> dict[str, str]:

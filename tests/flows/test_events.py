@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +39,7 @@ def following(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
     yield
     for automation in server.post("automations/filter", {}):
         if automation["name"].endswith(NAMED):
-            address = f"{server.api_url}/automations/{automation['id']}"
-            urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=60).close()
+            server.delete(f"automations/{automation['id']}")
 
 
 def runs_of(server: Server, deployment: str) -> list[dict[str, Any]]:

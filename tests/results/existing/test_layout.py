@@ -15,7 +15,7 @@ DEFAULT = Data(4096, "validation")
 SAMPLES = f"samples_scierc_ner_{DATE}.jsonl"
 
 
-def found(paths: list[str], root: str = "/work/predictions") -> Layout:
+def found(paths: list[str], root: str = "/data/predictions") -> Layout:
     return arrange(paths, PurePosixPath(root), DEFAULT)
 
 
@@ -50,12 +50,12 @@ def test_a_file_is_of_the_model_that_its_folders_name(path: str, model: str) -> 
 @pytest.mark.parametrize(
     ("root", "path"),
     [
-        ("/work/by_model/scitulu-7b", f"scierc_ner/allenai__scitulu-7b/{SAMPLES}"),
-        ("/work/by_model/scitulu-7b/scierc_ner", f"allenai__scitulu-7b/{SAMPLES}"),
-        ("/work/by_model/scitulu-7b/scierc_ner", SAMPLES),
-        ("/work/by_model/scitulu-7b/scierc_ner/models__x", SAMPLES),
-        ("/work/allenai__scitulu-7b", SAMPLES),
-        ("/work/scitulu-7b/scierc_ner/4096-validation", "predictions.jsonl"),
+        ("/data/by_model/scitulu-7b", f"scierc_ner/allenai__scitulu-7b/{SAMPLES}"),
+        ("/data/by_model/scitulu-7b/scierc_ner", f"allenai__scitulu-7b/{SAMPLES}"),
+        ("/data/by_model/scitulu-7b/scierc_ner", SAMPLES),
+        ("/data/by_model/scitulu-7b/scierc_ner/models__x", SAMPLES),
+        ("/data/allenai__scitulu-7b", SAMPLES),
+        ("/data/scitulu-7b/scierc_ner/4096-validation", "predictions.jsonl"),
     ],
 )
 def test_any_folder_on_the_way_may_be_given(root: str, path: str) -> None:
@@ -135,7 +135,7 @@ paths = st.lists(st.lists(names, min_size=1, max_size=5).map("/".join), unique=T
 
 @given(paths, names)
 def test_every_file_of_lines_is_accounted_for_once(paths: list[str], root: str) -> None:
-    layout = found(paths, f"/work/{root}")
+    layout = found(paths, f"/data/{root}")
     ledgers = [path for files in layout.ledgers.values() for path in files]
     told = [*(file.path for file in layout.files), *layout.superseded, *ledgers, *layout.unknown]
     assert len(told) == len(set(told))
